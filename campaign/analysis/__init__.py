@@ -1,0 +1,1 @@
+"""Rows to curves, tables and figures; needs no torch and no ray."""

@@ -1,0 +1,239 @@
+"""Accuracy against bit error rate, as PNG and SVG for a column or a page of a paper."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from campaign.analysis import drawing
+from campaign.analysis.curves import curves
+from campaign.analysis.layout import COLUMN, LEGEND_HANDLE, PAGE, Box, Label, Layout, arrange
+from campaign.analysis.panels import Page, Panel, pages
+from campaign.analysis.rows import METRIC_NAMES, Metric
+from campaign.analysis.statistics import IntervalName
+from campaign.analysis.styles import Protection, Style, line_styles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INTERVALS: dict[IntervalName, str] = {
+    "bounded": "interval of the mean, allowing for fault maps not seen",
+    "bootstrap": "bootstrap interval of the mean",
+}
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",
+    "mathtext.fontset": "dejavusans",
+    "svg.hashsalt": "campaign",
+    "svg.fonttype": "path",
+    "path.simplify": False,
+}
+"""Beside matplotlib's own defaults; a user's matplotlibrc has no say."""
+
+
+def write_figures(
+    rows: object, folder: Path, metric: Metric = "top1", *, interval: IntervalName = "bounded"
+) -> list[Path]:
+    """Draw accuracy against BER: a panel for each model and dtype, a line for each protection.
+
+    Variants (dataset, non-finite policy, fault model, targets) have figures of their own. The same
+    rows give the same bytes.
+
+    Args:
+        rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
+        folder: Where the files go; made where it is missing.
+        metric: ``top1`` or ``top5``.
+        interval: How the bands are made; see `statistics.mean_interval`.
+
+    Returns:
+        The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi) and ``.svg``; none where there
+        is no BER above 0.
+
+    Raises:
+        CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
+    """
+    return draw_points(curves(rows, interval=interval), folder, metric, interval)
+
+
+def draw_points(
+    points: pd.DataFrame, folder: Path, metric: Metric, interval: IntervalName
+) -> list[Path]:
+    """The same from what `curves.curves` gave for `interval`."""
+    import matplotlib as mpl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = pages(points, metric)
+    styles = line_styles(
+        line.protection for page in made for panel in _held(page) for line in panel.lines
+    )
+    written = []
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        for page in made:
+            figure = draw_page(page, metric, interval, styles)
+            stem = f"accuracy_{metric}" + (f"_{page.name}" if page.name else "")
+            for ending, options in (("png", {"Software": None}), ("svg", {"Date": None})):
+                path = folder / f"{stem}.{ending}"
+                figure.savefig(path, dpi=200, metadata=options)
+                written.append(path)
+    return written
+
+
+def draw_page(
+    page: Page, metric: Metric, interval: IntervalName, styles: Mapping[Protection, Style]
+) -> Figure:
+    """One figure, not yet written, to be made under `SETTINGS`; `styles` covers the page."""
+    from matplotlib.figure import Figure
+
+    panels = _held(page)
+    shown = {line.protection for panel in panels for line in panel.lines}
+    used = {key: style for key, style in styles.items() if key in shown}
+    count = sum(len(row) for row in page.panels)
+    notes = textwrap.wrap(_footnote(page, panels, INTERVALS[interval]), 78 if count == 1 else 165)
+    room = (COLUMN if count == 1 else PAGE) - LEGEND_HANDLE - 0.12
+    labels = [_label(drawing.label_of(key), room) for key in used]
+    layout = arrange(
+        [len(row) for row in page.panels],
+        lines=max(len(panel.lines) for panel in panels),
+        labels=labels,
+        footnotes=len(notes),
+        titled=bool(page.title),
+    )
+    figure = Figure(figsize=(layout.width, layout.height))
+    _draw_panels(figure, page, layout, used)
+    _draw_names(figure, page, layout, METRIC_NAMES[metric])
+    if not layout.direct:
+        _draw_legend(figure, layout, labels, list(used.values()))
+    _write(figure, 0.06, layout.footnote_bottom, "\n".join(notes), size=6.0, va="bottom")
+    return figure
+
+
+def _held(page: Page) -> list[Panel]:
+    return [panel for row in page.panels for panel in row if panel is not None]
+
+
+def _draw_panels(
+    figure: Figure, page: Page, layout: Layout, styles: Mapping[Protection, Style]
+) -> None:
+    frame = drawing.frame_of(_held(page))
+    cells = _cells(page, layout)
+    for box, panel in cells:
+        axes = figure.add_axes(
+            (
+                box.left / layout.width,
+                box.bottom / layout.height,
+                box.width / layout.width,
+                box.height / layout.height,
+            )
+        )
+        if panel is None:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, "not run", ha="center", va="center", size=7, color=drawing.FAINT)
+            continue
+        drawing.draw_panel(axes, panel, frame, box, styles)
+        if layout.direct:
+            drawing.label_lines(axes, panel, frame, box, styles)
+        axes.tick_params(
+            labelbottom=box in _outermost(cells, "column"),
+            labelleft=box in _outermost(cells, "row"),
+        )
+        room = layout.width - box.left if len(cells) == 1 else box.width
+        size = min(drawing.TITLE_SIZE, 10 * room / _text_width(panel.title, 10))
+        _write(figure, box.left, box.bottom + box.height + 0.05, panel.title, size=size)
+
+
+def _cells(page: Page, layout: Layout) -> list[tuple[Box, Panel | None]]:
+    return list(zip(layout.boxes, (panel for row in page.panels for panel in row), strict=True))
+
+
+def _outermost(cells: list[tuple[Box, Panel | None]], of: Literal["row", "column"]) -> set[Box]:
+    """The panels that carry tick labels: leftmost of each row, or lowest of each column."""
+    held = [box for box, panel in cells if panel is not None]
+    if of == "row":
+        return set({box.row: box for box in reversed(held)}.values())
+    return set({box.column: box for box in held}.values())
+
+
+def _draw_names(figure: Figure, page: Page, layout: Layout, metric_name: str) -> None:
+    """The names of the axes and of the page."""
+    for box in _outermost(_cells(page, layout), "column"):
+        middle = box.left + box.width / 2
+        _write(figure, middle, box.bottom - 0.36, "bit error rate", size=7.5, ha="center")
+    top, bottom = layout.boxes[0].bottom + layout.boxes[0].height, layout.boxes[-1].bottom
+    name = f"{metric_name} (%)"
+    _write(figure, 0.06, (top + bottom) / 2, name, size=7.5, va="center", rotation=90)
+    if page.title:
+        left = layout.boxes[0].left
+        size = min(8.0, 9 * (layout.width - left) / _text_width(page.title, 10))
+        _write(figure, left, layout.height - 0.17, page.title, size=size, weight="bold")
+
+
+def _draw_legend(figure: Figure, layout: Layout, labels: list[Label], styles: list[Style]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=style.color, ls=style.dash, marker=style.marker, lw=1.1, ms=3.5)
+        for style in styles
+    ]
+    figure.legend(
+        handles,
+        [label.text for label in labels],
+        loc="lower left",
+        bbox_to_anchor=(0.06 / layout.width, layout.legend_bottom / layout.height),
+        ncols=layout.legend_columns,
+        fontsize=drawing.LABEL_SIZE,
+        labelcolor=drawing.INK,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=2.6,
+        handletextpad=0.6,
+        columnspacing=1.2,
+        labelspacing=0.3,
+    )
+
+
+def _footnote(page: Page, panels: list[Panel], bounds: str) -> str:
+    """What the lines and bands are, and what is not in them."""
+    seeds = page.points.loc[page.points["n_trials"] > 0, "n_trials"]
+    least, most = (int(seeds.min()), int(seeds.max())) if len(seeds) else (0, 0)
+    number = f"{most}" if least == most else f"{least} to {most}"
+    text = f"Mean over {number} seed{'' if most == 1 else 's'}"
+    alone = all(len(line.ber) == 1 for panel in panels for line in panel.lines)
+    mark = "bars" if alone else "bands"
+    text += "; no intervals." if most < 2 else f"; {mark}: 95 % {bounds}."
+    failed = int(page.points["n_failed"].sum())
+    if failed:
+        text += f" {failed} failed trial{'' if failed == 1 else 's'} left out"
+        text += "; x: all failed." if (page.points["n_trials"] == 0).any() else "."
+    return text
+
+
+def _write(figure: Figure, left: float, bottom: float, text: str, **style: Any) -> None:  # noqa: ANN401
+    """Text at a place given in inches."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, bottom / height, text, **{"color": drawing.INK, **style})
+
+
+def _label(text: str, room: float) -> Label:
+    """A label, broken after + , and ( where it is wider than `room` inches."""
+    lines = [""]
+    for piece in re.split(r"(?<=[+,( ])", text):
+        if lines[-1] and _text_width(lines[-1] + piece) > room:
+            lines.append("")
+        lines[-1] += piece
+    return Label("\n".join(lines), max(_text_width(line) for line in lines), len(lines))
+
+
+def _text_width(text: str, size: float = drawing.LABEL_SIZE) -> float:
+    """How wide a text is, inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    path = TextPath((0, 0), text.strip(), size=size, prop=FontProperties(family="DejaVu Sans"))
+    return float(path.get_extents().width) / 72

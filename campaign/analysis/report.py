@@ -1,0 +1,46 @@
+"""All that is made of the rows of a campaign: tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from campaign.analysis.curves import curves
+from campaign.analysis.figures import draw_points
+from campaign.analysis.rows import Metric, as_trials
+from campaign.analysis.statistics import IntervalName
+from campaign.analysis.tables import write_points
+
+
+class Report(NamedTuple):
+    """The files that were written."""
+
+    tables: list[Path]
+    figures: list[Path]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return [*self.tables, *self.figures]
+
+
+def write_report(
+    rows: object, folder: Path, metric: Metric = "top1", *, interval: IntervalName = "bounded"
+) -> Report:
+    """Write ``tables/`` and ``figures/`` below a folder.
+
+    Args:
+        rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
+        folder: The results folder; made where it is missing.
+        metric: ``top1`` or ``top5``.
+        interval: How intervals of the mean are made; see `statistics.mean_interval`.
+
+    Raises:
+        CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
+    """
+    trials = as_trials(rows)
+    points = curves(trials, interval=interval)
+    return Report(
+        write_points(trials, points, folder / "tables", metric),
+        draw_points(points, folder / "figures", metric, interval),
+    )

@@ -1,0 +1,86 @@
+"""Rows of trials as the analysis wants them: one pandas frame, checked once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from campaign.analysis.labels import curve_key
+from campaign.errors import CampaignError
+from campaign.records import COLUMNS, column_types
+
+CURVE_KEYS = ["model", "dataset", "dtype", "method", "t", "nonfinite", "fault", "targets"]
+"""What trials of one curve share: all but BER and seed."""
+POINT_KEYS = [*CURVE_KEYS, "ber"]
+"""What trials of one point of a curve share: all but the seed."""
+VARIANT_KEYS = ["dataset", "nonfinite", "fault", "targets"]
+"""What curves of one figure share."""
+METRICS = {"top1": "n_correct", "top5": "n_correct_top5"}
+Metric = Literal["top1", "top5"]
+METRIC_NAMES: dict[Metric, str] = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
+
+
+def as_trials(rows: object) -> pd.DataFrame:
+    """Rows as a frame with the columns of `campaign.records`, numbers as floats.
+
+    Args:
+        rows: A pandas frame, or anything with ``to_pandas()`` such as a pyarrow Table. It is not
+            changed.
+
+    Raises:
+        CampaignError: If there are no rows, a column is missing, a trial stands there twice (its
+            seed would count twice), or one curve has trials of several setups.
+    """
+    convert = getattr(rows, "to_pandas", None)
+    frame = rows if convert is None else convert()
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"got rows of {type(rows).__name__}; allowed: DataFrame, pyarrow.Table")
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise CampaignError(f"rows lack the columns {', '.join(missing)}; read them from a store")
+    if frame.empty:
+        raise CampaignError("there are no rows to analyse; run the campaign first")
+    numeric = {c: frame[c].to_numpy(float, na_value=np.nan) for c in _numeric_columns()}
+    trials = frame.loc[:, list(COLUMNS)].reset_index(drop=True).assign(**numeric)
+    _refuse_repeats(trials)
+    return trials
+
+
+def accuracy(trials: pd.DataFrame, metric: Metric) -> npt.NDArray[np.float64]:
+    """Share of images that each trial got right; NaN for a failed trial."""
+    share: npt.NDArray[np.float64] = (trials[METRICS[metric]] / trials["n_samples"]).to_numpy(float)
+    return np.where(trials["status"] == "ok", share, np.nan)
+
+
+def numbered(frame: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.intp]:
+    """The group of each row, 0, 1, ..., in order of first appearance; null equals null."""
+    codes = frame.groupby(keys, dropna=False, sort=False).ngroup()
+    return codes.to_numpy().astype(np.intp)
+
+
+def _numeric_columns() -> list[str]:
+    return [c for c, kind in column_types().items() if kind in ("float", "int") and c != "seed"]
+
+
+def _refuse_repeats(trials: pd.DataFrame) -> None:
+    repeated = trials["trial_id"].duplicated()
+    if repeated.any():
+        first = trials["trial_id"][repeated].iloc[0]
+        raise CampaignError(
+            f"{int(repeated.sum())} trials stand in the rows more than once, such as {first}; "
+            "keep one row for each trial_id"
+        )
+    setups = trials.loc[:, [*CURVE_KEYS, "setup_id"]].drop_duplicates()
+    mixed = setups.duplicated(CURVE_KEYS)
+    if mixed.any():
+        raise CampaignError(
+            f"several setups are called {_first_key(setups[mixed])!r}; "
+            "they differ in something that has no column: analyse each campaign on its own"
+        )
+
+
+def _first_key(frame: pd.DataFrame) -> str:
+    return curve_key({key: frame[key].iloc[0] for key in CURVE_KEYS})

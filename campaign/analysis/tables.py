@@ -1,0 +1,182 @@
+"""One row for each curve, as CSV for machines and as Markdown and LaTeX for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from campaign.analysis.curves import curves
+from campaign.analysis.labels import percent
+from campaign.analysis.markup import Cell, Column, Grid, Number, latex, markdown
+from campaign.analysis.rows import (
+    CURVE_KEYS,
+    METRIC_NAMES,
+    VARIANT_KEYS,
+    Metric,
+    as_trials,
+    numbered,
+)
+from campaign.analysis.statistics import IntervalName
+from campaign.analysis.tolerance import DROPS, column_of, tolerated_ber
+from campaign.text import rate_text, t_text
+
+MOST_BERS = 5
+"""Columns of means in the tables for people; the CSV has all."""
+_MEAN = "mean_at_"
+
+
+def write_tables(
+    rows: object, folder: Path, metric: Metric = "top1", *, interval: IntervalName = "bounded"
+) -> list[Path]:
+    """Write the summary of every curve, and all their points.
+
+    Args:
+        rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
+        folder: Where the files go; made where it is missing.
+        metric: ``top1`` or ``top5``.
+        interval: How the intervals of ``points.csv`` are made; see `statistics.mean_interval`.
+
+    Returns:
+        ``summary_<metric>.csv`` (what `summary` gives, shares, full precision), ``.md`` and
+        ``.tex`` (needs ``booktabs``; percent, at most five BERs), ``points.csv`` (what
+        `curves.curves` gives).
+
+    Raises:
+        CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
+    """
+    return write_points(rows, curves(rows, interval=interval), folder, metric)
+
+
+def write_points(rows: object, points: pd.DataFrame, folder: Path, metric: Metric) -> list[Path]:
+    """The same where `points` is what `curves.curves` gave for `rows`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = summary(rows, metric, points=points)
+    stem = folder / f"summary_{metric}"
+    grid = for_people(table, metric)
+    texts = {".csv": _csv(table), ".md": markdown(grid), ".tex": latex(grid)}
+    written = [stem.with_suffix(ending) for ending in texts]
+    for path, text in zip(written, texts.values(), strict=True):
+        path.write_text(text, encoding="utf-8", newline="\n")
+    every = folder / "points.csv"
+    every.write_text(_csv(points), encoding="utf-8", newline="\n")
+    return [*written, every]
+
+
+def summary(
+    rows: object, metric: Metric = "top1", *, points: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row for each curve, sorted.
+
+    Args:
+        rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
+        metric: ``top1`` or ``top5``.
+        points: What `curves.curves` gave for these rows, where it is at hand.
+
+    Returns:
+        The columns of `CURVE_KEYS`, ``n_seeds``, ``n_failed`` (trials), ``clean`` (accuracy, a
+        share), ``mean_at_<ber>`` for each BER above 0 (NaN where not run), the columns of
+        `tolerance.tolerated_ber`, and ``overhead`` (check over stored bits).
+    """
+    trials = as_trials(rows)
+    points = curves(trials) if points is None else points
+    points = points.assign(curve=numbered(points, CURVE_KEYS))
+    groups = points.groupby("curve")
+    columns = groups[[*CURVE_KEYS]].head(1).reset_index(drop=True)
+    columns["n_failed"] = groups["n_failed"].sum()
+    columns["clean"] = groups[f"{metric}_clean"].first()
+    faulty = points[points["ber"] > 0]
+    means = faulty.pivot(index="curve", columns="ber", values=f"{metric}_mean")
+    columns = columns.join(means.rename(columns=lambda ber: f"{_MEAN}{float(ber)!r}"))
+    columns["overhead"] = groups["overhead"].first()
+    found = tolerated_ber(trials, metric=metric).drop(columns=CURVE_KEYS)
+    bers = [column for column in columns if str(column).startswith(_MEAN)]
+    return columns.join(found)[
+        [*CURVE_KEYS, "n_seeds", "n_failed", "clean", *bers, *found.columns[1:], "overhead"]
+    ]
+
+
+def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
+    """What `summary` gave, in percent, with what all curves share said once in the caption."""
+    varied = [key for key in VARIANT_KEYS if table[key].nunique() > 1]
+    columns = [
+        Column(("Model",), numeric=False),
+        Column(("dtype",), numeric=False),
+        *(Column((key,), numeric=False) for key in varied),
+        Column(("Method",), numeric=False),
+        *([Column(("t",))] if table["t"].notna().any() else []),
+        Column(("Seeds",)),
+        *([Column(("Failed",))] if table["n_failed"].any() else []),
+        Column(("Clean",)),
+        *(Column((Number(rate_text(ber)),), "Mean at BER", "at ") for ber in _bers(table)),
+        *(Column((f"{100 * drop:.4g} pt drop",), "BER at", "BER at ") for drop in DROPS),
+        Column(("Overhead",)),
+    ]
+    rows = [_cells(row, table, varied) for row in table.to_dict("records")]
+    starts = np.flatnonzero((table["model"] != table["model"].shift()).to_numpy())
+    ends = [*starts[1:], len(rows)]
+    blocks = [rows[start:end] for start, end in zip(starts, ends, strict=True)]
+    return Grid(_caption(table, metric, varied), columns, blocks)
+
+
+def _cells(row: Mapping[Hashable, Any], table: pd.DataFrame, varied: list[str]) -> list[Cell]:
+    """One row, in the order of the columns of `for_people`."""
+    t = "-" if math.isnan(row["t"]) else Number(t_text(row["t"]))
+    return [
+        (row["model"],),
+        (row["dtype"],),
+        *((row[key],) for key in varied),
+        (row["method"],),
+        *([(t,)] if table["t"].notna().any() else []),
+        (str(row["n_seeds"]),),
+        *([(str(row["n_failed"]),)] if table["n_failed"].any() else []),
+        (percent(row["clean"], 2),),
+        *((percent(row[f"{_MEAN}{ber!r}"]),) for ber in _bers(table)),
+        *(_tolerated(row, column_of(drop)) for drop in DROPS),
+        (percent(row["overhead"]),),
+    ]
+
+
+def _tolerated(row: Mapping[Hashable, Any], column: str) -> Cell:
+    """A BER with its interval, each bound a number or the limit that is known of it."""
+    best, low, high = (
+        _known(row[f"{column}{end}"], row[f"{column}{end}_note"]) for end in ("", "_low", "_high")
+    )
+    if isinstance(low, Number) and isinstance(high, Number) and low != high:
+        return (best, " [", low, ", ", high, "]")
+    return (best,)
+
+
+def _known(ber: float, note: str) -> str:
+    if note:
+        return Number(note) if note[0] in "<>" else "-"
+    return Number(rate_text(ber))
+
+
+def _bers(table: pd.DataFrame) -> list[float]:
+    """At most `MOST_BERS` of the BERs: whole decades if there are enough, evenly chosen."""
+    every = [float(str(c).removeprefix(_MEAN)) for c in table if str(c).startswith(_MEAN)]
+    decades = [ber for ber in every if f"{ber:e}".startswith("1.000000e")]
+    every = decades if len(decades) >= 3 else every
+    places = np.unique(np.linspace(0, len(every) - 1, min(MOST_BERS, len(every))).round())
+    return [every[int(place)] for place in places]
+
+
+def _caption(table: pd.DataFrame, metric: Metric, varied: list[str]) -> Cell:
+    shared = [f"{key} {table[key].iloc[0]}" for key in VARIANT_KEYS if key not in varied]
+    return (
+        f"{METRIC_NAMES[metric].capitalize()} in %, mean over seeds at each bit error rate (BER); "
+        "BER at which the mean has fallen by 1 and 5 points, interpolated between measured BERs, "
+        "with 95 % bootstrap intervals over seeds (no allowance for fault maps not seen); outputs "
+        "that are not finite count as wrong; overhead: check bits in % of stored bits. "
+        f"Here: {', '.join(shared)}.",
+    )
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text

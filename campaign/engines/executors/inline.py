@@ -1,0 +1,81 @@
+"""Run trials in this process, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from campaign.engines.executors.base import Failure, Work, Worker
+from campaign.engines.executors.gather import gather
+from campaign.errors import CampaignError, SetupError
+from campaign.records import TrialRecord
+from campaign.spec.grid import Point, SetupPoints
+
+
+class InlineExecutor:
+    """Needs no cluster: for small campaigns, tests and debuggers."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+        self._queued = 0
+
+    def start(self) -> None:
+        """Nothing is needed."""
+
+    def run(
+        self, tasks: Sequence[SetupPoints], work: Work, assets: Mapping[str, object]
+    ) -> Iterator[list[TrialRecord]]:
+        self._queued = sum(len(task.points) for task in tasks)
+        worker = _open(work, assets)
+        for task in tasks:
+            for rows in self._setup(task, work, worker):
+                self._queued -= len(rows)
+                yield rows
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def status(self) -> Mapping[str, int]:
+        busy = int(self._queued > 0)
+        counts = {"workers": 1, "busy": busy, "restarts": 0, "retried": 0}
+        return {**counts, "queued": self._queued - busy, "in_flight": busy}
+
+    def _setup(self, task: SetupPoints, work: Work, worker: Worker) -> Iterator[list[TrialRecord]]:
+        pending = {point.trial_id: point for point in task.points}
+        while pending and not self._stopping:
+            error: Exception | None = None
+            records = worker.trials(task.setup, tuple(pending.values()), 1)
+            try:
+                for rows in gather(records, lambda: self._stopping):
+                    for row in rows:
+                        pending.pop(row.trial_id, None)
+                    yield rows
+            except Exception as raised:
+                error = raised
+            if pending and not self._stopping:
+                yield [_failed(task, work, pending, error)]
+
+
+def _failed(
+    task: SetupPoints, work: Work, pending: dict[str, Point], error: Exception | None
+) -> TrialRecord:
+    """The record of the first trial that gave none; it leaves `pending`."""
+    point = pending.pop(next(iter(pending)))
+    if error is None:
+        failure = Failure("error", "RuntimeError", "the worker returned no record of this trial")
+    else:
+        failure = Failure("error", type(error).__name__, str(error))
+    return work.failed(task.setup, point, failure)
+
+
+def _open(work: Work, assets: Mapping[str, object]) -> Worker:
+    try:
+        return work.open(assets.__getitem__)
+    except CampaignError:
+        raise
+    except Exception as error:
+        raise SetupError(
+            f"this process cannot run trials: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Where rows are kept: a journal sealed into Parquet parts, or memory."""

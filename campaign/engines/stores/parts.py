@@ -1,0 +1,195 @@
+"""Sealed rows: immutable Parquet files, and the manifest that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from campaign.engines.stores.schema import conform, is_ours
+
+MANIFEST = "_manifest.jsonl"
+_ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
+    ("setup_id", "ascending"),
+    ("ber", "ascending"),
+    ("seed", "ascending"),
+]
+_MAGIC = b"PAR1"
+
+
+class Part(NamedTuple):
+    """One file of sealed rows, as it was when it was written."""
+
+    name: str
+    rows: int
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class DamagedPartError(ValueError):
+    """A file that is not what was written."""
+
+
+class ForeignPartError(ValueError):
+    """A Parquet file that holds something other than trial records."""
+
+
+def write_part(folder: Path, table: pa.Table) -> Part:
+    """Write rows as one file that is there whole or not at all, and will survive a power cut.
+
+    Args:
+        folder: Where parts are; the name continues its numbering.
+        table: Rows in the columns of today, in any order.
+
+    Raises:
+        OSError: If it cannot be written; nothing that ends in ``.parquet`` is left then.
+    """
+    content = _encode(table)
+    name = f"part-{_next_number(folder):06d}-{uuid.uuid4().hex[:8]}.parquet"
+    temporary = folder / f"{name}.tmp-{uuid.uuid4().hex[:8]}"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / name)  # noqa: PTH105 - the name of the system call
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    return Part(name, len(table), len(content), hashlib.sha256(content).hexdigest())
+
+
+def load_part(path: Path, sha256: str | None = None) -> tuple[pa.Table, Part]:
+    """Read a file of sealed rows whole.
+
+    Args:
+        path: The file.
+        sha256: What its digest must be, where that is known.
+
+    Returns:
+        Its rows in the columns of today, and the file as it is.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedPartError: If it cannot be read or is not what was written.
+        ForeignPartError: If it holds something else.
+        DriftError: If it holds rows of another meaning.
+    """
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, digest):
+        raise DamagedPartError(f"its sha256 is {digest[:12]}..., written was {sha256[:12]}...")
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        ours = is_ours(table.schema)
+        table = conform(table, path) if ours else table
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedPartError(f"it cannot be read: {str(error).splitlines()[0]}") from None
+    if not ours:
+        raise ForeignPartError("it holds no trial records")
+    return table, Part(path.name, len(table), len(content), digest)
+
+
+def damage(path: Path, part: Part) -> str | None:
+    """What is plainly wrong with a file, by its size and its last bytes; None if nothing."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - len(_MAGIC), 0))
+            ending = file.read()
+    except FileNotFoundError:
+        return "it is missing"
+    if size != part.size:
+        return f"it has {size} bytes, written were {part.size}"
+    return None if ending == _MAGIC else "it does not end like a Parquet file"
+
+
+def set_aside(path: Path) -> str:
+    """Rename a damaged file so that no reader takes it; it is kept for inspection.
+
+    Returns:
+        Its new name, or an empty text where there was no file.
+    """
+    if not path.exists():
+        return ""
+    bad = path.with_name(f"{path.name}.bad")
+    if bad.exists():
+        bad = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.bad")
+    path.rename(bad)
+    sync_folder(path.parent)
+    return bad.name
+
+
+def read_manifest(folder: Path) -> dict[str, Part]:
+    """The parts that should be there, by name; lines that a crash tore are passed over."""
+    try:
+        lines = (folder / MANIFEST).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    listed: dict[str, Part] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            name = str(entry["part"])
+            if entry.get("set_aside"):
+                listed.pop(name, None)
+            else:
+                listed[name] = Part(name, entry["rows"], entry["bytes"], entry["sha256"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return listed
+
+
+def list_part(folder: Path, part: Part) -> None:
+    """Add a part to the manifest, durably."""
+    entry = {"part": part.name, "rows": part.rows, "bytes": part.size, "sha256": part.sha256}
+    _add_line(folder / MANIFEST, entry)
+
+
+def unlist_part(folder: Path, name: str, reason: str) -> None:
+    """Say in the manifest that a part is no longer there, durably."""
+    _add_line(folder / MANIFEST, {"part": name, "set_aside": reason})
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added to or changed in a folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _encode(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.sort_by(_ORDER), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _next_number(folder: Path) -> int:
+    names = (re.match(r"part-(\d+)-", path.name) for path in folder.iterdir())
+    return 1 + max((int(match[1]) for match in names if match), default=0)
+
+
+def _add_line(path: Path, entry: dict[str, object]) -> None:
+    with path.open("a+b") as file:
+        whole = file.tell() == 0 or _last_byte(path) == b"\n"
+        file.write(b"" if whole else b"\n")
+        file.write(json.dumps(entry).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read()

@@ -1,0 +1,1 @@
+"""To whom curves are told: MLflow, or nobody."""

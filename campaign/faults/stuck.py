@@ -1,0 +1,46 @@
+"""Cells stuck at 0 or at 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from campaign.bits import stored_bits
+from campaign.faults.base import FAULTS, FaultModel
+from campaign.faults.streams import Stream
+from campaign.faults.thresholds import failing_cells
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from campaign.bits import Words
+
+
+@FAULTS.register
+@dataclass(frozen=True)
+class StuckAt(FaultModel):
+    """Each cell is stuck with probability `ber`; it flips where it held the other value.
+
+    Stuck cells are those that `bit_flip` would flip with the same seed, so they are nested across
+    BER, and a cell keeps the value it is stuck at. Cells that hold this value already do no harm:
+    flipped bits are the others, about half of the stuck cells where ones and zeros balance.
+    Cost: O(stuck cells) time and memory. Source: permanent faults of the memory in statistical
+    fault injection, Ruospo et al., DATE 2023.
+
+    Args:
+        value: What a cell is stuck at: 0, 1, or ``random`` for either with probability 1/2.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "stuck_at"
+
+    value: Literal[0, 1, "random"] = "random"
+
+    def sample(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:
+        cells = failing_cells(words.bits, ber, stream).positions
+        stuck = stream.coins(cells) if self.value == "random" else self.value
+        harmed: NDArray[np.bool_] = stored_bits(words, cells) != stuck
+        return cells[harmed]

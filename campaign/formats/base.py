@@ -1,0 +1,78 @@
+"""What every number format does: float32 values to words and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from campaign.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from campaign.bits import Words
+
+
+class NumberFormat(ABC):
+    """A number format: a frozen dataclass whose fields are its options.
+
+    Values are float32 on both sides: *storage* is what is studied, computation is not. `encode`
+    rounds to nearest (ties to even) unless an option says otherwise, and saturates; `decode` is
+    total, because a fault can make any bit pattern. Scales are held in protected memory, unless
+    `scale_width` says that they are stored words themselves.
+    """
+
+    name: ClassVar[str]
+    """What a spec calls it; a family states a template and a `pattern`."""
+    scale_width: ClassVar[int | None] = None
+    """Bits of each number in the scale where it is stored and faultable as the field ``scale``.
+
+    `calibrate` then gives the data of `Words` of this width, and `decode` reads any bits of them.
+    """
+
+    clips: ClassVar[bool] = False
+    """Whether values beyond `largest` are stored on purpose, as clipping."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The name in rows, figures and tables, such as ``q2_5``."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Bits per word."""
+
+    @property
+    @abstractmethod
+    def largest(self) -> float | None:
+        """The largest finite value, or None where `calibrate` fits the range to the values."""
+
+    @property
+    @abstractmethod
+    def bit_classes(self) -> Mapping[str, range]:
+        """Named groups of bit positions (0 = least significant), such as ``exponent``."""
+
+    @property
+    def zero_word_is_zero(self) -> bool:
+        """Whether a word without a set bit is the number 0, so that clearing a word zeroes it."""
+        return True
+
+    def calibrate(self, values: Tensor) -> Tensor | None:
+        """The scale for `values` (float32), in the form `encode` and `decode` take; or None."""
+        return None
+
+    @abstractmethod
+    def encode(self, values: Tensor, scale: Tensor | None) -> Words:
+        """Round float32 `values` to the nearest code, saturating; the shape is kept."""
+
+    @abstractmethod
+    def decode(self, words: Words, scale: Tensor | None) -> Tensor:
+        """Read words as float32 of the same shape; any bit pattern has a value.
+
+        The result may share the memory of `words`: write to a copy.
+        """
+
+
+FORMATS: Registry[NumberFormat] = Registry("dtype", "campaign.formats", "campaign.formats")

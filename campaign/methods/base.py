@@ -1,0 +1,126 @@
+"""What a protection may do, and when: moments that are identities unless overridden."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+
+from campaign.formats import NumberFormat
+from campaign.registry import Registry, changed_options, describe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from campaign.bits import Words
+
+State: TypeAlias = "Mapping[str, Tensor]"
+"""Constants of one method for one parameter, kept in protected memory (never faulted)."""
+
+
+class Decoded(NamedTuple):
+    """Payload words after a decoder, and what it found."""
+
+    words: Words
+    corrected: int
+    """Words the decoder changed because it believed them repaired."""
+    detected: int
+    """Words known to be wrong and not repaired."""
+
+
+class Method:
+    """One protection: a frozen dataclass whose fields are its options.
+
+    A *stack* is a tuple of methods, applied left to right on the way in and right to left on the
+    way out. The moments, in the order in which they happen to one parameter:
+
+    1. `transform` - once, on the trained float32 weight, before the number format.
+    2. `adapt` - once, on the words of every method in turn, before any check word is made: may
+       give up bits of them.
+    3. `encode` - once, on the stored words: may add check words.
+    4. `profile` - once, on the value as read back without faults, at this method's place in the
+       stack: ranges taken from the trained weights do not hold for the stored ones.
+    5. `decode` - in each trial, on the words after the faults.
+    6. `restore` - in each trial, on the value read.
+
+    Before all of them the memory asks `bind` for the method as it acts on words of one format.
+
+    With no fault, the weights read back are the same with and without `profile`, `decode` and the
+    protective part of `restore`: a protection must not change a healthy network.
+    """
+
+    name: ClassVar[str]
+    takes_t: ClassVar[bool] = False
+    """Whether the grid axis `t` binds to this method (it then has a field `t`)."""
+
+    @property
+    def label(self) -> str:
+        """The name in rows and figures; `t` has a column of its own."""
+        options = {k: v for k, v in changed_options(self).items() if k != "t"}
+        return describe(self.name, options)
+
+    def refusal(self, fmt: NumberFormat) -> str | None:
+        """Why this method has no meaning for words of `fmt`, or None where it has one."""
+        return None
+
+    def transform(self, weight: Tensor) -> tuple[Tensor, State]:
+        """The value to store (float32, same shape) and the constants `restore` will need.
+
+        Raises:
+            ValueError: If this weight cannot be protected so; the text says why and what to do.
+        """
+        return weight, {}
+
+    def bind(self, fmt: NumberFormat) -> Method:
+        """The method that acts on words of `fmt`: itself, unless it needs to know their bits."""
+        return self
+
+    def adapt(self, words: Words) -> Words:
+        """The words to store instead of `words`, of the same shape and width.
+
+        What is lost here is lost before any method of the stack makes check words, so that these
+        fit what is stored. To adapt twice is to adapt once.
+        """
+        return words
+
+    def encode(self, words: Words) -> tuple[Words, Words | None]:
+        """Payload words of the same shape and width, and check words (faultable too) or None.
+
+        Without faults, `decode` gives `words` back to the bit.
+        """
+        return words, None
+
+    def check_bits(self, count: int, width: int) -> int:
+        """How many check bits `encode` adds to `count` words of `width` bits."""
+        return 0
+
+    def profile(self, value: Tensor, state: State) -> State:
+        """The constants, with what was observed on the fault-free `value` added."""
+        return state
+
+    def decode(self, words: Words, check: Words | None) -> Decoded:
+        """Correct and detect; never raises, whatever the bits."""
+        return Decoded(words, 0, 0)
+
+    def restore(self, value: Tensor, state: State) -> Tensor:
+        """The weight (float32, same shape) from the value read; never raises."""
+        return value
+
+
+def clears_a_number(fmt: NumberFormat) -> str | None:
+    """Why a method that clears the words it finds wrong has no meaning for `fmt`, or None."""
+    if fmt.zero_word_is_zero:
+        return None
+    return f"{fmt.label} reads a cleared word as another number than 0"
+
+
+METHODS: Registry[Method] = Registry("method", "campaign.methods", "campaign.methods")
+
+
+def stack_label(stack: tuple[Method, ...]) -> str:
+    """How a stack is called in rows and figures.
+
+    Example:
+        >>> stack_label(())
+        'none'
+    """
+    return "+".join(method.label for method in stack) or "none"

@@ -1,0 +1,63 @@
+"""Copies of the most significant bits of each word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, PositiveInt
+
+from campaign.bits import Words
+from campaign.bits.copies import copies_of, majority, part, with_part
+from campaign.formats import NumberFormat
+from campaign.lazy import torch
+from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
+
+
+@METHODS.register
+@dataclass(frozen=True)
+class MsbCopy(Method):
+    """Store the most significant bits of each word 2 or 3 times.
+
+    With 3 copies the majority of each bit is read; a word counts as corrected where it changed.
+    With 2 copies a word whose copies differ reads as 0 and counts as detected. The copies are
+    stored, counted and faultable.
+    Cost: (copies - 1) * bits check bits per word. Source: the cheapest form of bit protection; cf.
+    the sign-bit copies of Guan et al., arXiv 1910.14479.
+
+    Args:
+        bits: How many bits, from the most significant one down.
+        copies: How often they are stored, the payload included: ``3`` or ``2``.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "msb_copy"
+
+    bits: PositiveInt = 1
+    copies: Literal[3, 2] = 3
+
+    def refusal(self, fmt: NumberFormat) -> str | None:
+        """A word must have these bits; two copies clear a word where they differ."""
+        if self.bits <= fmt.width:
+            return clears_a_number(fmt) if self.copies == 2 else None
+        return f"bits: {self.bits}, but words of {fmt.label} have {fmt.width}"
+
+    def check_bits(self, count: int, width: int) -> int:
+        return (self.copies - 1) * count * self.bits
+
+    def encode(self, words: Words) -> tuple[Words, Words]:
+        return words, copies_of(part(words, self._top(words)), self.copies - 1)
+
+    def decode(self, words: Words, check: Words | None) -> Decoded:
+        assert check is not None
+        top = part(words, self._top(words))
+        if self.copies == 2:
+            wrong = top.data != check.data[0]
+            kept = torch.where(wrong, torch.zeros_like(words.data), words.data)
+            return Decoded(Words(kept, words.width), 0, int(wrong.sum()))
+        voted = majority([top.data, *check.data])
+        read = with_part(words, self._top(words), Words(voted, top.width))
+        return Decoded(read, int((voted != top.data).sum()), 0)
+
+    def _top(self, words: Words) -> range:
+        return range(words.width - self.bits, words.width)

@@ -1,0 +1,1 @@
+"""The only place that knows which executor, store and tracker are in use."""

@@ -1,0 +1,65 @@
+"""What workers share: digests of what is read, state dicts, test sets, recorded faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from campaign.errors import SetupError
+from campaign.faults import FaultModel
+from campaign.sources import DatasetSource, ModelSource
+from campaign.sources.cache import file_digest
+from campaign.sources.columns import read_columns
+from campaign.spec.expand import SetupGrid
+from campaign.spec.grid import SetupPoints
+from campaign.spec.identity import Digests
+from campaign.trial.worker import data_asset, fault_asset, model_asset
+
+Note = Callable[[str], None]
+
+
+def digests_of(grids: Sequence[SetupGrid], note: Note) -> Digests:
+    """Digests of everything the grid reads; may download a checkpoint or train the digits model.
+
+    Raises:
+        SetupError: If a file is missing or cannot be read.
+    """
+    models: dict[str, ModelSource] = {g.setup.model_name: g.setup.model for g in grids}
+    dataset: DatasetSource = grids[0].setup.dataset
+    found = {}
+    for name, model in models.items():
+        note(f"reading {name}")
+        found[name] = model.digest()
+    note(f"reading {grids[0].setup.dataset_name}")
+    recorded = grids[0].setup.fault.reads
+    advice = "set the fault model's file"
+    fault = None if recorded is None else file_digest(Path(recorded), advice)
+    return Digests(found, dataset.digest(), fault)
+
+
+def load_assets(tasks: Sequence[SetupPoints], note: Note) -> dict[str, object]:
+    """State dicts and test sets that the tasks need, by the keys that workers ask for.
+
+    Raises:
+        SetupError: If a file is missing or cannot be read.
+    """
+    assets: dict[str, object] = {}
+    for setup in (task.setup for task in tasks):
+        if model_asset(setup) not in assets:
+            note(f"loading {setup.model_name}")
+            assets[model_asset(setup)] = setup.model.state()
+        key = data_asset(setup.model.preprocess)
+        if key not in assets:
+            note(f"loading {setup.dataset_name}")
+            assets[key] = setup.dataset.images(setup.model.preprocess)
+        if setup.fault.reads is not None and fault_asset(setup) not in assets:
+            note(f"loading {setup.fault_name}")
+            assets[fault_asset(setup)] = _loaded(setup.fault, Path(setup.fault.reads))
+    return assets
+
+
+def _loaded(fault: FaultModel, path: Path) -> FaultModel:
+    try:
+        return fault.loaded(read_columns(path))
+    except ValueError as error:
+        raise SetupError(f"{path}: {error}") from None

@@ -1,0 +1,98 @@
+"""From the spec's words to an executor, a tracker and a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campaign.engines.executors.base import Executor
+from campaign.engines.trackers.null import NullTracker
+from campaign.runner.folder import ResultsFolder
+from campaign.runner.provenance import code_version
+from campaign.spec.campaign import CampaignSpec
+from campaign.spec.expand import expand
+
+if TYPE_CHECKING:
+    from campaign.engines.trackers.base import Tracker
+    from campaign.engines.trackers.mlflow import MlflowTracker
+    from campaign.engines.trackers.place import TrackingStore
+    from campaign.runner.result import RunOptions
+
+
+def results_path(spec: CampaignSpec, chosen: Path | None) -> Path:
+    """The results folder: what the command line says, else the spec, else results/<name>."""
+    if chosen is not None:
+        return chosen
+    return Path(spec.output.results or Path("results") / spec.name)
+
+
+def make_executor(spec: CampaignSpec, options: RunOptions) -> Executor:
+    """The executor that the command line or the spec names, not yet started."""
+    engine = spec.engine
+    if (options.executor or engine.executor) == "inline":
+        from campaign.engines.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+    from campaign.engines.executors.ray import RayExecutor
+
+    return RayExecutor(
+        address=options.address or engine.address,
+        workers=options.workers or engine.workers,
+        cpus_per_worker=engine.cpus_per_worker,
+        gpus_per_worker=engine.gpus_per_worker,
+        batch_seconds=engine.batch_seconds,
+        max_attempts=engine.max_attempts,
+    )
+
+
+def make_tracker(
+    spec: CampaignSpec, folder: ResultsFolder, resolved: Mapping[str, object]
+) -> Tracker:
+    """MLflow, not yet connected, or nobody where the spec wants none.
+
+    Raises:
+        SetupError: If the tracking URI is one that MLflow no longer writes to.
+    """
+    if not spec.output.mlflow:
+        return NullTracker()
+    return mlflow_tracker(spec, folder, resolved)
+
+
+def mlflow_tracker(
+    spec: CampaignSpec,
+    folder: ResultsFolder,
+    resolved: Mapping[str, object],
+    *,
+    ended: float | None = None,
+) -> MlflowTracker:
+    """MLflow, not yet connected; `ended` is when the last trial did (default: now).
+
+    Raises:
+        SetupError: If the tracking URI is one that MLflow no longer writes to.
+    """
+    from campaign.engines.trackers.base import CampaignInfo
+    from campaign.engines.trackers.mlflow import MlflowTracker
+
+    held = folder.read_json(folder.provenance) or {"sessions": [{}]}
+    info = CampaignInfo(
+        name=spec.name,
+        campaign_id=folder.campaign_id(),
+        folder=folder.path,
+        bers=sorted({cell.ber for grid in expand(spec) for cell in grid.cells}),
+        spec=resolved,
+        spec_sha=str(held["sessions"][-1].get("spec_sha256", "")),
+        code_version=code_version(),
+        description=spec.description,
+        started=held["sessions"][0].get("started_at"),
+        ended=ended,
+        attachments=(folder.spec_copy, folder.resolved),
+    )
+    return MlflowTracker(info, store_of(spec, folder.path))
+
+
+def store_of(spec: CampaignSpec, folder: Path) -> TrackingStore:
+    """Where MLflow keeps the runs of a campaign."""
+    from campaign.engines.trackers.place import tracking_store
+
+    return tracking_store(folder.absolute().parent, spec.output.tracking_uri)

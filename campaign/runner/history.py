@@ -1,0 +1,197 @@
+"""What a results folder says of the past: how far, how fast, where a trial lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from campaign.errors import SetupError, SpecError
+from campaign.runner.choose import results_path
+from campaign.runner.folder import ResultsFolder
+from campaign.runner.plan import CampaignPlan, plan_campaign
+from campaign.spec.campaign import CampaignSpec
+from campaign.spec.expand import SetupGrid, expand
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SetupStatus:
+    """How far one setup is."""
+
+    label: str
+    total: int
+    ok: int
+    failed: int
+    accuracies: tuple[tuple[float, float], ...]
+    """(BER, mean top-1 accuracy so far), ascending."""
+
+
+@dataclass(frozen=True)
+class CampaignStatus:
+    """How far a campaign is.
+
+    Args:
+        name: The campaign.
+        folder: Its results folder.
+        running: Whether a driver holds the folder at this moment.
+        setups: Every setup of its last spec.
+        others: Rows of setups that its last spec no longer asks for.
+        failures: Failed trials by (status, error type, message).
+    """
+
+    name: str
+    folder: Path
+    running: bool
+    setups: tuple[SetupStatus, ...]
+    others: int
+    failures: tuple[tuple[str, str, str, int], ...]
+
+    @property
+    def total(self) -> int:
+        """Trials of the spec."""
+        return sum(setup.total for setup in self.setups)
+
+    @property
+    def ok(self) -> int:
+        """Trials with a result."""
+        return sum(setup.ok for setup in self.setups)
+
+    @property
+    def failed(self) -> int:
+        """Trials whose last try failed."""
+        return sum(setup.failed for setup in self.setups)
+
+
+def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of all rows, journal tail included.
+
+    Raises:
+        SetupError: If the folder holds no results.
+    """
+    from campaign.engines.stores.reader import read_results
+
+    frame: pd.DataFrame = read_results(folder).select(list(columns)).to_pandas()
+    return frame
+
+
+def spec_of(folder: Path) -> CampaignSpec:
+    """The spec of the last run into a folder.
+
+    Raises:
+        SetupError: If there is none.
+    """
+    held = ResultsFolder(folder)
+    raw = held.read_json(held.resolved)
+    if raw is None:
+        raise SetupError(f"{folder}: no spec.resolved.json there; is it a results folder?")
+    try:
+        return CampaignSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]["msg"]
+        raise SetupError(f"{held.resolved}: is no longer understood: {first}") from None
+
+
+def plan_with_history(spec: CampaignSpec, results: Path | None) -> CampaignPlan:
+    """The plan, with times and finished trials from the results folder where there is one."""
+    folder = results_path(spec, results)
+    if not (folder / "trials").is_dir() and not (folder / "journal.db").is_file():
+        return plan_campaign(spec, {}, 0)
+    rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
+    good = rows[(rows.status == "ok") & (rows.ber > 0)]
+    seconds = good.groupby(["model", "dtype", "method"])["seconds"].mean()
+    measured = {tuple(map(str, key)): float(value) for key, value in seconds.items()}  # type: ignore
+    done = sum(ok for _, ok, _ in _progress(expand(spec), rows))
+    return plan_campaign(spec, measured, done)
+
+
+def status_of(folder: Path) -> CampaignStatus:
+    """How far the campaign in a folder is; safe while it runs.
+
+    Raises:
+        SetupError: If the folder holds no results.
+    """
+    from campaign.engines.stores.lock import is_held
+
+    spec = spec_of(folder)
+    columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
+    rows = rows_of(folder, [*_KEY, *columns])
+    failed = rows[rows.status != "ok"][["status", "error_type", "error"]].fillna("")
+    counted = failed.value_counts()
+    setups = tuple(
+        SetupStatus(grid.setup.label, grid.n_trials, ok, bad, _curve(grid, rows))
+        for grid, ok, bad in _progress(expand(spec), rows)
+    )
+    return CampaignStatus(
+        spec.name,
+        folder,
+        is_held(folder),
+        setups,
+        len(rows) - sum(setup.ok + setup.failed for setup in setups),
+        tuple((*map(str, key), int(n)) for key, n in counted.items()),  # type: ignore[call-overload]
+    )
+
+
+def folder_of_trial(results: Path, trial_id: str) -> Path:
+    """The results folder that holds a trial: `results` itself or one below it.
+
+    Raises:
+        SpecError: If none or several do.
+    """
+    folders = [results, *sorted(p for p in results.glob("*") if p.is_dir())]
+    found = []
+    for folder in folders:
+        if (folder / "trials").is_dir() or (folder / "journal.db").is_file():
+            ids = rows_of(folder, ["trial_id"])["trial_id"]
+            found += [folder] if ids.str.startswith(trial_id).any() else []
+    if len(found) == 1:
+        return found[0]
+    where = ", ".join(map(str, found)) or f"no folder of {results}"
+    raise SpecError(f"{trial_id}: found in {where}; give its folder with --results")
+
+
+_KEY = ("model", "dtype", "method", "t", "nonfinite")
+
+
+def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGrid, int, int]]:
+    """Each setup with its trials that are finished and that failed."""
+    held = {
+        _setup_key(key): (
+            set(zip(part.ber[part.status == "ok"], part.seed[part.status == "ok"], strict=True)),
+            set(zip(part.ber[part.status != "ok"], part.seed[part.status != "ok"], strict=True)),
+        )
+        for key, part in rows.groupby(list(_KEY), dropna=False)
+    }
+    found = []
+    for grid in grids:
+        ok, bad = held.get(grid.setup.key, (set(), set()))
+        wanted = {(cell.ber, seed) for cell in grid.cells for seed in cell.seeds}
+        found.append((grid, len(wanted & ok), len(wanted & bad)))
+    return found
+
+
+def _setup_key(columns: Sequence[Any]) -> tuple[str | int, ...]:
+    """The key of `Setup` from the columns `_KEY` of a row."""
+    model, dtype, method, t, nonfinite = columns
+    return (model, dtype, method, "" if math.isnan(t) else repr(float(t)), nonfinite)
+
+
+def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
+    setup = grid.setup
+    mine = (
+        (rows.model == setup.model_name)
+        & (rows.dtype == setup.dtype.label)
+        & (rows.method == setup.method)
+        & (rows.nonfinite == setup.nonfinite)
+        & (rows.t.isna() if setup.t is None else rows.t == setup.t)
+        & (rows.status == "ok")
+    )
+    part = rows[mine]
+    means = (part.n_correct / part.n_samples).groupby(part.ber).mean()
+    return tuple((float(ber), float(mean)) for ber, mean in means.items())  # type: ignore[arg-type]

@@ -1,0 +1,142 @@
+"""What a campaign will cost, without running or reading anything heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from campaign.spec.campaign import CampaignSpec
+from campaign.spec.expand import SetupGrid, expand
+from campaign.spec.grid import Setup
+from campaign.trial.memory import exempt_positions
+
+CPU_RATE = 25e9
+"""Multiply-adds a second of one CPU thread, assumed where nothing was measured."""
+GPU_RATE = 5e12
+"""Multiply-adds a second of one GPU in float32, assumed where nothing was measured."""
+ROW_BYTES = 120
+"""A row in a sealed part, about."""
+
+
+@dataclass(frozen=True)
+class SetupPlan:
+    """One setup as planned.
+
+    Args:
+        setup: The setup.
+        trials: How many trials.
+        bers: The BERs above 0, ascending.
+        bits: Exposed bits, None where the architecture's size is not known.
+        bits_are_bound: `bits` is an upper bound, because name patterns select parameters.
+        seconds: Time of one trial on one worker, None where nothing is known.
+    """
+
+    setup: Setup
+    trials: int
+    bers: tuple[float, ...]
+    bits: int | None
+    bits_are_bound: bool
+    seconds: float | None
+
+    def expected_flips(self) -> list[tuple[float, float]]:
+        """(BER, expected number of flipped bits), empty where the size is not known."""
+        return [] if self.bits is None else [(ber, ber * self.bits) for ber in self.bers]
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """What is to be done.
+
+    Args:
+        name: The campaign.
+        setups: Every setup.
+        done: Trials that have a result already.
+        seconds: Of all trials on one worker, None where nothing is known.
+        measured: Whether `seconds` comes from trials of the same results folder.
+    """
+
+    name: str
+    setups: tuple[SetupPlan, ...]
+    done: int
+    seconds: float | None
+    measured: bool
+
+    @property
+    def trials(self) -> int:
+        """All trials of the spec."""
+        return sum(setup.trials for setup in self.setups)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the sealed rows, about."""
+        return self.trials * ROW_BYTES
+
+    def warnings(self) -> Iterator[str]:
+        """What its author may not have meant."""
+        quiet = [
+            (plan.setup.label, ber, flips)
+            for plan in self.setups
+            for ber, flips in plan.expected_flips()
+            if flips < 0.1
+        ]
+        if quiet:
+            label, ber, flips = quiet[0]
+            yield (
+                f"{len(quiet)} points expect fewer than 0.1 flips, so most of their trials equal "
+                f"the fault-free one (first: {label} at {ber:g}: {flips:.2g})"
+            )
+        if any(plan.bits is None for plan in self.setups):
+            names = {plan.setup.model_name for plan in self.setups if plan.bits is None}
+            yield f"the size of {', '.join(sorted(names))} is known once its weights are read"
+
+
+def plan_campaign(
+    spec: CampaignSpec, measured: Mapping[tuple[str, str, str], float], done: int
+) -> CampaignPlan:
+    """Count setups, trials, expected flips, time and size.
+
+    Args:
+        spec: The campaign.
+        measured: Seconds of a trial by (model, dtype, method), from rows of its results folder.
+        done: Trials that have a result already.
+    """
+    setups = tuple(_setup_plan(grid, spec, measured) for grid in expand(spec))
+    times = [plan.seconds for plan in setups]
+    total = sum(p.trials * p.seconds for p in setups if p.seconds is not None)
+    return CampaignPlan(spec.name, setups, done, None if None in times else total, bool(measured))
+
+
+def _setup_plan(
+    grid: SetupGrid, spec: CampaignSpec, measured: Mapping[tuple[str, str, str], float]
+) -> SetupPlan:
+    setup = grid.setup
+    return SetupPlan(
+        setup,
+        grid.n_trials,
+        tuple(cell.ber for cell in grid.cells if cell.ber > 0),
+        _exposed_bits(setup),
+        bool(setup.targets.include or setup.targets.exclude),
+        measured.get((setup.model_name, setup.dtype.label, setup.method)) or _assumed(setup, spec),
+    )
+
+
+def _exposed_bits(setup: Setup) -> int | None:
+    """Payload and check bits that a fault may hit; stored scales and block tails aside."""
+    counts, targets, width = setup.model.parameter_counts(), setup.targets, setup.dtype.width
+    if counts is None:
+        return None
+    words = sum(counts.get(kind, 0) for kind in targets.kinds)
+    exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
+    bound = [method.bind(setup.dtype) for method in setup.stack]
+    checks = 0 if targets.only_bits else sum(m.check_bits(words, width) for m in bound)
+    return words * (width - len(exempt)) + checks
+
+
+def _assumed(setup: Setup, spec: CampaignSpec) -> float | None:
+    """Multiply-adds over an assumed rate, with 2 ms for all else."""
+    macs, images = setup.model.macs(), setup.subset or setup.dataset.size()
+    if macs is None or images is None:
+        return None
+    on_gpu = spec.engine.gpus_per_worker not in ("auto", 0)
+    rate = GPU_RATE if on_gpu else CPU_RATE * spec.engine.cpus_per_worker
+    return 0.002 + macs * images / rate

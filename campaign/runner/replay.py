@@ -1,0 +1,85 @@
+"""One trial of a results folder again: are flips and counts the same?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from campaign.errors import SpecError
+from campaign.records import RESULT_COLUMNS
+from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.folder import ResultsFolder
+from campaign.runner.provenance import code_version
+from campaign.spec.campaign import CampaignSpec
+from campaign.spec.expand import expand
+from campaign.spec.grid import Point, Setup, SetupPoints
+from campaign.spec.identity import identify
+from campaign.trial.worker import TrialWork
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial as it was and as it is now.
+
+    Args:
+        held: The row in the results.
+        new: The row of the repetition.
+        differing: Columns that decide the result and differ.
+    """
+
+    held: dict[str, Any]
+    new: dict[str, Any]
+    differing: tuple[str, ...]
+
+
+def replay(folder: Path, trial_id: str) -> Replay:
+    """Run the trial again in this process.
+
+    Raises:
+        SpecError: If the results have no such trial, or their spec no longer stands for it.
+    """
+    from campaign.engines.stores.reader import read_results
+
+    held = find_row(read_results(folder).to_pylist(), trial_id)
+    raw = ResultsFolder(folder).read_json(folder / "spec.resolved.json")
+    if raw is None:
+        raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
+    spec = CampaignSpec.model_validate(raw)
+    setup = _setup_of(spec, held, folder)
+    point = Point(trial_id, held["ber"], held["seed"])
+    assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
+    work = TrialWork(
+        code_version=code_version(),
+        batch_size=spec.evaluation.batch_size,
+        threads=spec.engine.cpus_per_worker,
+        use_gpu=held["device"].startswith("cuda"),
+    )
+    new = next(work.open(assets.__getitem__).trials(setup, [point], 1)).to_row()
+    differing = tuple(name for name in RESULT_COLUMNS if new[name] != held[name])
+    return Replay(held, new, differing)
+
+
+def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:
+    """The row of a trial, by its id or by a beginning of it that only one trial has."""
+    exact = [row for row in rows if row["trial_id"] == trial_id]
+    found = exact or [row for row in rows if row["trial_id"].startswith(trial_id)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SpecError(f"{trial_id}: {len(found)} trials begin so; give the whole trial_id")
+    raise SpecError(f"{trial_id}: no such trial; see the column trial_id of campaign export")
+
+
+def _setup_of(spec: CampaignSpec, held: dict[str, Any], folder: Path) -> Setup:
+    alike = [g for g in expand(spec) if g.setup.model_name == held["model"]]
+    if alike:
+        grids = identify(alike, digests_of(alike, lambda text: None))
+        for grid in grids:
+            if grid.setup.setup_id == held["setup_id"]:
+                return grid.setup
+    raise SpecError(
+        f"{folder}: its spec, data or code no longer stand for {held['trial_id']} "
+        f"({json.dumps({k: held[k] for k in ('model', 'dtype', 'method', 't')})})"
+    )

@@ -1,0 +1,248 @@
+"""Run what is missing of a campaign: plan, lease, keep, tell, report."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from campaign.engines.executors.base import Executor
+from campaign.errors import CampaignError
+from campaign.records import TrialRecord
+from campaign.runner.afterwards import Afterwards
+from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.choose import make_executor, make_tracker, results_path
+from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.provenance import code_version, environment
+from campaign.runner.report import curves_of
+from campaign.runner.result import Job, Listener, RunOptions, RunResult
+from campaign.runner.signals import Signals
+from campaign.spec.expand import SetupGrid, expand
+from campaign.spec.grid import SetupPoints
+from campaign.spec.identity import Digests, campaign_identity, canonical, identify
+from campaign.trial.worker import TrialWork
+
+if TYPE_CHECKING:
+    from campaign.engines.stores.parquet import ParquetStore
+    from campaign.engines.trackers.background import BackgroundTracker
+
+TELL_EVERY = 15.0
+"""Seconds between two updates of the tracker, at least."""
+LAST_WORD = 120.0
+"""Seconds that the tracker is waited for at the end."""
+LAST_WORD_AFTER_SIGNAL = 10.0
+"""The same after Ctrl-C or SIGTERM."""
+
+
+def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult:
+    """Run the trials of a spec that have no result yet, and report.
+
+    Raises:
+        SetupError: If files, devices or folders are missing.
+        DriftError: If the results folder holds rows of another meaning.
+        LockedError: If another driver writes to the folder.
+    """
+    from campaign.engines.stores.parquet import ParquetStore
+
+    started = time.time()
+    folder = ResultsFolder(results_path(job.spec, options.results))
+    folder.make()
+    with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
+        result = _Run(job, options, listener, folder, store, signals).everything()
+    result.seconds = time.time() - started
+    return result
+
+
+class _Run:
+    """One run into one results folder, whose store is open."""
+
+    def __init__(
+        self,
+        job: Job,
+        options: RunOptions,
+        listener: Listener,
+        folder: ResultsFolder,
+        store: ParquetStore,
+        signals: Signals,
+    ) -> None:
+        self.job, self.spec, self.options, self.listener = job, job.spec, options, listener
+        self.folder, self.store, self.signals = folder, store, signals
+        self.result = RunResult(folder.path)
+        self.tracker: BackgroundTracker
+        self._warned = 0
+        self._seen_on: set[tuple[str, str]] = set()
+
+    def everything(self) -> RunResult:
+        """All steps, from the digests to the report."""
+        self._pass_on_warnings()
+        grids, session = self._identified()
+        tasks = unfinished(grids, self.store.done(), keep_failed=self.options.keep_failed)
+        self.result.total = sum(grid.n_trials for grid in grids)
+        todo = sum(len(task.points) for task in tasks)
+        self.listener.planned(self.result.total, self.result.total - todo, todo, self.folder.path)
+        self.tracker = self._tracker()
+        if tasks := limited(tasks, self.options.limit):
+            self._run(tasks)
+        self._sum_up(grids)
+        self.store.seal()
+        self._pass_on_warnings()
+        self.folder.add_session({**session, **self._ended()})
+        self._afterwards()
+        return self.result
+
+    def _identified(self) -> tuple[list[SetupGrid], dict[str, Any]]:
+        """The grid with its ids, refused if the folder is for something else; and the session."""
+        grids = expand(self.spec)
+        digests = digests_of(grids, self.listener.note)
+        grids = identify(grids, digests)
+        foreign = 0 if self.folder.lock.exists() else self._foreign_rows(grids)
+        self.folder.check_identity(campaign_identity(grids, digests), foreign)
+        self.folder.write_spec(self.job.text, self.job.resolved)
+        session = _session(self.job, digests)
+        self.folder.add_session(session)
+        return grids, session
+
+    def _foreign_rows(self, grids: Sequence[SetupGrid]) -> int:
+        """How many rows belong to setups that the spec does not have."""
+        known = {grid.setup.setup_id for grid in grids}
+        return sum(trial_id.split("-", 1)[0] not in known for trial_id in self.store.done())
+
+    def _tracker(self) -> BackgroundTracker:
+        from campaign.engines.trackers.background import BackgroundTracker
+
+        tracker = make_tracker(self.spec, self.folder, self.job.resolved)
+        self.result.tracking_uri = tracker.uri
+        return BackgroundTracker(tracker)
+
+    def _run(self, tasks: list[SetupPoints]) -> None:
+        """Lease the tasks and keep what comes back, until all is done or a signal came."""
+        executor = make_executor(self.spec, self.options)
+        telling = _Telling(self.tracker, self.store)
+        try:
+            for records in self._records(executor, tasks):
+                self.store.append(records)
+                self.result.ran += len(records)
+                self._seen_on.update((record.host, record.device) for record in records)
+                self.listener.progressed(records, executor.status())
+                telling.now_and_then()
+                self._pass_on_warnings()
+        finally:
+            executor.close()
+
+    def _records(self, executor: Executor, tasks: list[SetupPoints]) -> Iterator[list[TrialRecord]]:
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(load_assets, tasks, self.listener.note)
+            self.listener.note("starting workers")
+            executor.start()
+            self.signals.install()
+            assets = loading.result()
+        self.signals.stop_with(executor.stop)
+        engine = self.spec.engine
+        work = TrialWork(
+            code_version=code_version(),
+            batch_size=self.spec.evaluation.batch_size,
+            threads=engine.cpus_per_worker,
+            use_gpu=engine.gpus_per_worker != 0,
+        )
+        if self.signals.received is None:
+            yield from executor.run(tasks, work, assets)
+
+    def _ended(self) -> dict[str, Any]:
+        """What is known of the session only at its end."""
+        workers = [{"host": host, "device": device} for host, device in sorted(self._seen_on)]
+        return {"finished_at": time.time(), "trials": self.result.ran, "workers": workers}
+
+    def _pass_on_warnings(self) -> None:
+        """What the store has met since the last time: parts set aside, failed seals."""
+        for line in self.store.warnings[self._warned :]:
+            self.listener.note(f"warning: {line}")
+        self._warned = len(self.store.warnings)
+
+    def _sum_up(self, grids: Sequence[SetupGrid]) -> None:
+        done = self.store.done()
+        counts = Counter(done.get(p.trial_id) for grid in grids for p in grid.points())
+        self.result.ok = counts["ok"]
+        if sum(counts.values()) > counts["ok"] + counts[None]:
+            self.result.failures = failures_of(self.store)
+        self.result.signal = self.signals.received
+
+    def _afterwards(self) -> None:
+        """Tables, figures, the tracker's last word: after a signal only the last, and briefly."""
+        after = Afterwards(self.spec, self.folder, self.store, self.listener)
+        signalled = self.signals.received is not None
+        if self.options.report and self.spec.output.report and self.result.ok and not signalled:
+            self.result.written = after.report()
+        patience = LAST_WORD_AFTER_SIGNAL if signalled else LAST_WORD
+        after.tell(self.tracker, self.result, patience=patience)
+
+
+class _Telling:
+    """Updates of the tracker while trials run, at a twentieth of the time at most."""
+
+    def __init__(self, tracker: BackgroundTracker, store: ParquetStore) -> None:
+        self.tracker, self.store = tracker, store
+        self._told, self._cost = time.monotonic(), 0.0
+
+    def now_and_then(self) -> None:
+        """Tell, if it was long enough ago."""
+        now = time.monotonic()
+        if self.tracker.uri and now - self._told >= max(TELL_EVERY, 20 * self._cost):
+            try:
+                self.tracker.log(curves_of(self.store.read()))
+            except CampaignError as error:
+                self.tracker.trouble = str(error)
+            self._told = time.monotonic()
+            self._cost = self._told - now
+
+
+def unfinished(
+    grids: Sequence[SetupGrid], done: Mapping[str, str], *, keep_failed: bool
+) -> list[SetupPoints]:
+    """The setups with the points that have no result; a failed one has none, unless kept."""
+
+    def wanted(trial_id: str) -> bool:
+        status = done.get(trial_id)
+        return status is None or (status != "ok" and not keep_failed)
+
+    left = (
+        SetupPoints(grid.setup, tuple(p for p in grid.points() if wanted(p.trial_id)))
+        for grid in grids
+    )
+    return [task for task in left if task.points]
+
+
+def limited(tasks: Sequence[SetupPoints], limit: int | None) -> list[SetupPoints]:
+    """The first `limit` points of the tasks; all of them where it is None."""
+    if limit is None:
+        return list(tasks)
+    taken = []
+    for task in tasks:
+        points = task.points[:limit]
+        limit -= len(points)
+        taken += [SetupPoints(task.setup, points)] if points else []
+    return taken
+
+
+def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
+    """Failed trials by (status, error type, message), the most frequent first."""
+    rows = store.read().select(["status", "error_type", "error"]).to_pylist()
+    causes = Counter(
+        (row["status"], row["error_type"] or "", row["error"] or "")
+        for row in rows
+        if row["status"] != "ok"
+    )
+    return dict(causes.most_common())
+
+
+def _session(job: Job, digests: Digests) -> dict[str, Any]:
+    return {
+        "session": uuid.uuid4().hex[:12],
+        "started_at": time.time(),
+        "spec_sha256": text_digest(canonical(job.resolved)),
+        "digests": {"dataset": digests.dataset, "models": dict(digests.models)},
+        **environment(),
+    }

@@ -1,0 +1,94 @@
+"""Your own weights, loaded into an architecture that is known or yours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from campaign.sources.base import MODELS, ModelSource, Preprocess
+from campaign.sources.cache import combined_digest, file_digest
+from campaign.sources.checkpoints import as_arrays, fit_names, read_checkpoint
+from campaign.sources.known import known_macs, known_scalars
+from campaign.sources.networks import architecture_digest, build_network, check_architecture
+from campaign.sources.normalization import Normalization, parse_normalization, preprocess_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+Pixels = Annotated[int, Field(ge=1)]
+
+
+@MODELS.register
+@dataclass(frozen=True)
+class FilesModel(ModelSource):
+    """A network from a weight file: .safetensors, .pt or .pth.
+
+    Args:
+        weights: The file. Pickles are read without running code from them.
+        architecture: A name such as ``cifar_resnet20``, ``torchvision/<name>``,
+            ``module:callable`` or ``file.py:callable``.
+        normalize: ``imagenet``, ``cifar10``, ``cifar100``, ``half`` (mean and std 0.5), ``none``
+            (raw pixels 0..255), or ``{mean: [...], std: [...]}``: as in training.
+        num_classes: Outputs; None leaves the architecture's own number.
+        resize: Length of the shorter side in pixels; None leaves the size.
+        crop: Side of the central square in pixels; None leaves the size.
+        interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
+        key: Where in the file the tensors are; None finds the usual places.
+        prefix: What to take off each name; ``module.`` is taken off anyway.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "files"
+
+    weights: str
+    architecture: str
+    normalize: Normalization
+    num_classes: Pixels | None = None
+    resize: Pixels | None = None
+    crop: Pixels | None = None
+    interpolation: Interpolation = "bilinear"
+    key: str | None = None
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        check_architecture(self.architecture)
+        parse_normalization(self.normalize)
+
+    @property
+    def label(self) -> str:
+        return Path(self.weights).stem
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return preprocess_of(
+            self.normalize,
+            resize=self.resize,
+            crop=self.crop,
+            interpolation=self.interpolation,
+        )
+
+    def digest(self) -> str:
+        into = architecture_digest(self.architecture, self.num_classes)
+        held = file_digest(Path(self.weights), "set the model's weights")
+        return combined_digest(into, held, self.key, self.prefix)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        path = Path(self.weights)
+        tensors = read_checkpoint(path, self.key)
+        return as_arrays(fit_names(tensors, self.build(), path=path, prefix=self.prefix))
+
+    def build(self) -> nn.Module:
+        return build_network(self.architecture, self.num_classes)
+
+    def parameter_counts(self) -> Mapping[str, int] | None:
+        return known_scalars(self.architecture, self.num_classes)
+
+    def macs(self) -> int | None:
+        return known_macs(self.architecture)

@@ -1,0 +1,206 @@
+"""What is wrong with a spec whose every field is right: combinations that have no meaning."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from campaign.formats import NumberFormat
+from campaign.registry import nearest
+from campaign.spec.campaign import CampaignSpec, Grid, Rule, Stack, SubGrid
+from campaign.spec.expand import Path, candidates, expand, t_values
+from campaign.spec.grid import Setup
+from campaign.spec.rules import bare_method, left_out, matches_setup
+
+Problem = tuple[Path, str]
+
+
+def check(spec: CampaignSpec) -> list[Problem]:
+    """Every combination of valid fields that cannot run, as (path from the root, text)."""
+    problems = [
+        *_titles(spec),
+        *_stacks(spec.grid, ("grid",)),
+        *_axis_t(spec),
+        *_targets(spec),
+        *_rates(spec),
+        *(p for i, part in enumerate(spec.grid.include) for p in _included(spec, part, i)),
+    ]
+    if problems:
+        return problems
+    problems = [*_refusals(spec), *_rules(spec)]
+    if not problems and not expand(spec):
+        problems = [(("grid",), "no point is left: every combination is excluded")]
+    return problems
+
+
+def _titles(spec: CampaignSpec) -> Iterator[Problem]:
+    titles = [choice.title or choice.value.label for choice in spec.models]
+    for place, title in enumerate(titles):
+        if title in titles[:place]:
+            text = f"a second model is called {title!r}; give one of them another with name:"
+            yield ("models", place), text
+
+
+def _stacks(part: Grid | SubGrid, path: Path) -> Iterator[Problem]:
+    labels = [choice.value.label for choice in part.dtype or ()]
+    for place, label in enumerate(labels):
+        if label in labels[:place]:
+            yield (*path, "dtype", place), f"{label} stands twice"
+    for place, stack in enumerate(part.method or ()):
+        at = (*path, "method", place)
+        names = [choice.value.name for choice in stack]
+        if "none" in names and len(names) > 1:
+            yield at, "none cannot be part of a stack; leave it out"
+        if sum(choice.value.takes_t for choice in stack) > 1:
+            yield at, "two methods of the stack take t; a stack has one t"
+        if _same(stack) in [_same(other) for other in (part.method or ())[:place]]:
+            yield at, f"{'+'.join(names)} stands twice with the same options"
+
+
+def _same(stack: Stack) -> list[str]:
+    return [choice.value.label for choice in stack]
+
+
+def _axis_t(spec: CampaignSpec) -> Iterator[Problem]:
+    grid = spec.grid
+    parts: list[Grid | SubGrid] = [grid, *grid.include]
+    stacks = [(part, stack) for part in parts for stack in part.method or ()]
+    takers = [stack for _, stack in stacks if any(choice.value.takes_t for choice in stack)]
+    if grid.t is not None and not takers:
+        yield ("grid", "t"), "no method of the grid takes t; leave it out or add weight_scaling"
+    labels = [choice.value.label for part in parts for choice in part.dtype or ()]
+    for key in grid.t or {}:
+        if key not in ("*", *labels):
+            known = ", ".join(labels)
+            yield ("grid", "t", key), f"no dtype {key!r}{nearest(key, labels)}; known: {known}"
+    for place, stack in enumerate(grid.method):
+        taker = next((choice.value.name for choice in stack if choice.value.takes_t), None)
+        if taker is not None and grid.t is None:
+            yield ("grid", "method", place), f"{taker} takes t: give its values as grid.t"
+    if grid.t is not None and takers:
+        yield from _dtypes_without_t(grid)
+
+
+def _dtypes_without_t(grid: Grid) -> Iterator[Problem]:
+    for choice in grid.dtype:
+        fmt = choice.value
+        if fmt.largest is not None and not t_values(grid.t or {}, fmt):
+            text = f"no value for dtype {fmt.label}: add {fmt.label}: [...] or '*': [...]"
+            yield ("grid", "t"), text
+
+
+def _targets(spec: CampaignSpec) -> Iterator[Problem]:
+    targets = spec.targets
+    if not (targets.weights or targets.biases or targets.norms or targets.other):
+        yield ("targets",), "nothing is exposed; set one of weights, biases, norms, other to true"
+    formats = _dtypes(spec)
+    unknown = [
+        (("targets", key, place), text)
+        for key in ("exempt_bits", "only_bits")
+        for place, bit in enumerate(getattr(targets, key))
+        for fmt in formats
+        if (text := _unknown_bit(fmt, bit)) is not None
+    ]
+    yield from unknown
+    for fmt in formats if not unknown else ():
+        if len(_bits(fmt, targets.exempt_bits)) == fmt.width:
+            yield ("targets", "exempt_bits"), f"no bit of {fmt.label} is left that could flip"
+    for fmt in formats if targets.only_bits and not unknown else ():
+        if not _bits(fmt, targets.only_bits) - _bits(fmt, targets.exempt_bits):
+            yield ("targets", "only_bits"), f"exempt_bits leaves none of them in {fmt.label}"
+
+
+def _bits(fmt: NumberFormat, bits: Sequence[int | str]) -> set[int]:
+    return {p for bit in bits for p in ([bit] if isinstance(bit, int) else fmt.bit_classes[bit])}
+
+
+def _rates(spec: CampaignSpec) -> Iterator[Problem]:
+    """More than one rate above 0 for a fault model that flips as much at any."""
+    fault = spec.fault.value
+    parts: list[tuple[Grid | SubGrid, Path]] = [(spec.grid, ("grid",))]
+    parts += [(part, ("grid", "include", i)) for i, part in enumerate(spec.grid.include)]
+    rates = [(path, ber) for part, path in parts for ber in part.ber or () if ber > 0]
+    others = dict.fromkeys(path for path, ber in rates if ber != rates[0][1])
+    for path in others if not fault.takes_ber else ():
+        text = f"{fault.label} flips as many bits at any rate; give one rate above 0"
+        yield (*path, "ber"), text
+
+
+def _dtypes(spec: CampaignSpec) -> list[NumberFormat]:
+    """Every number format of the grid and of its included parts."""
+    parts: list[Grid | SubGrid] = [spec.grid, *spec.grid.include]
+    found = [choice.value for part in parts for choice in part.dtype or ()]
+    return list({fmt.label: fmt for fmt in found}.values())
+
+
+def _unknown_bit(fmt: NumberFormat, bit: int | str) -> str | None:
+    if isinstance(bit, int):
+        known = 0 <= bit < fmt.width
+        return None if known else f"{fmt.label} has no bit {bit}; allowed: 0..{fmt.width - 1}"
+    names = sorted(fmt.bit_classes)
+    if bit in names:
+        return None
+    return f"{fmt.label} has no bits {bit!r}{nearest(bit, names)}; allowed: {', '.join(names)}"
+
+
+def _included(spec: CampaignSpec, part: SubGrid, place: int) -> Iterator[Problem]:
+    path = ("grid", "include", place)
+    names = [choice.title or choice.value.label for choice in spec.models]
+    for i, model in enumerate(part.model or ()):
+        if model not in names:
+            text = f"no model {model!r}{nearest(model, names)}; known: {', '.join(names)}"
+            yield (*path, "model", i), text
+    takes = any(choice.value.takes_t for stack in part.method or () for choice in stack)
+    if takes and part.t is None and spec.grid.t is None:
+        yield path, "its method takes t: give its values as t beside it, or as grid.t"
+    yield from _stacks(part, path)
+
+
+def _refusals(spec: CampaignSpec) -> Iterator[Problem]:
+    """Pairs of method and dtype without a meaning that no rule leaves out."""
+    seen: Counter[Problem] = Counter()
+    for path, setup, part in candidates(spec):
+        if part is spec.grid and left_out(spec.grid.exclude, setup):
+            continue
+        for reason in setup.refusals():
+            seen[(path, f"{reason}; exclude {{dtype: {setup.dtype.label}, {_by(setup)}}}")] += 1
+    yield from seen
+
+
+def _by(setup: Setup) -> str:
+    t = "" if setup.t is None or setup.dtype.largest is None else f", t: {setup.t:g}"
+    return f"method: {bare_method(setup)}{t}"
+
+
+def _rules(spec: CampaignSpec) -> Iterator[Problem]:
+    """Values in rules that name nothing."""
+    setups = [setup for _, setup, part in candidates(spec) if part is spec.grid]
+    names = {
+        "model": list(dict.fromkeys(setup.model_name for setup in setups)),
+        "dtype": list(dict.fromkeys(setup.dtype.label for setup in setups)),
+        "method": list(dict.fromkeys(setup.method for setup in setups)),
+        "t": list(dict.fromkeys(f"{setup.t:g}" for setup in setups if setup.t is not None)),
+        "nonfinite": list(dict.fromkeys(setup.nonfinite for setup in setups)),
+    }
+    for place, rule in enumerate(spec.grid.exclude):
+        at = ("grid", "exclude", place)
+        if all(getattr(rule, key) is None for key in Rule.model_fields):
+            yield at, "an empty rule excludes everything; name an axis"
+        for key, known in names.items():
+            for i, value in enumerate(getattr(rule, key) or ()):
+                alone = Rule.model_validate({key: [value]})
+                if not any(matches_setup(alone, setup) for setup in setups):
+                    text = f"{value!r} names nothing of this grid{nearest(str(value), known)}"
+                    yield (*at, key, i), f"{text}; known: {', '.join(known) or 'none'}"
+        yield from _rule_points(spec, rule, at)
+
+
+def _rule_points(spec: CampaignSpec, rule: Rule, at: Path) -> Iterator[Problem]:
+    """BERs and seeds in a rule that the grid does not have."""
+    for i, ber in enumerate(rule.ber or ()):
+        if not any(math.isclose(ber, known, rel_tol=1e-9) for known in spec.grid.ber):
+            known_bers = ", ".join(f"{known:g}" for known in spec.grid.ber)
+            yield (*at, "ber", i), f"{ber:g} names nothing of this grid; known: {known_bers}"
+    if rule.seed and not any(seed in spec.grid.seeds for seed in rule.seed):
+        yield (*at, "seed"), "names no seed of this grid"

@@ -1,0 +1,141 @@
+"""The grid of a campaign: setups, and the points of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from campaign.faults import FaultModel
+from campaign.formats import NumberFormat
+from campaign.methods import Method
+from campaign.methods.base import stack_label
+from campaign.sources import DatasetSource, ModelSource
+from campaign.text import t_text
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which parameters are in faultable memory.
+
+    Args:
+        kinds: Of ``weights``, ``biases``, ``norms``, ``other``.
+        include: Name patterns (``fnmatch``) of which one must match; empty means all.
+        exclude: Name patterns of which none may match.
+        exempt_bits: Bit positions (0 = least significant) or classes that never flip.
+        only_bits: Bit positions or classes outside of which nothing flips, check words included;
+            empty means all.
+    """
+
+    kinds: tuple[str, ...] = ("weights",)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    exempt_bits: tuple[int | str, ...] = ()
+    only_bits: tuple[int | str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Such as ``weights+biases; only layer1.*; bits exempt: exponent_msb``."""
+        parts = ["+".join(self.kinds)]
+        parts += [f"only {','.join(self.include)}"] if self.include else []
+        parts += [f"not {','.join(self.exclude)}"] if self.exclude else []
+        for told, bits in (("exempt", self.exempt_bits), ("only", self.only_bits)):
+            parts += [f"bits {told}: {','.join(map(str, bits))}"] if bits else []
+        return "; ".join(parts)
+
+    def match(self, name: str, kind: str) -> bool:
+        """Whether the parameter `name` of `kind` is exposed."""
+        if kind not in self.kinds or any(fnmatchcase(name, p) for p in self.exclude):
+            return False
+        return not self.include or any(fnmatchcase(name, p) for p in self.include)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is prepared once and then faulted many times; everything but BER and seed.
+
+    Args:
+        setup_id: Hash of all that decides a result; see `campaign.spec.identity`.
+        campaign: Name of the campaign.
+        model_name: The model in rows.
+        model: Where the network comes from.
+        dataset_name: The dataset in rows.
+        dataset: Where the test set comes from.
+        dtype: The number format.
+        stack: Protections, left to right on the way in; `t` is set in them.
+        t: Weight-scaling target, None where the stack takes none.
+        nonfinite: ``propagate``, ``zero`` or ``clamp``.
+        fault_name: The fault model in rows.
+        fault: The fault model.
+        targets: Which parameters are exposed.
+        subset: How many images, by a fixed permutation; None is all.
+    """
+
+    setup_id: str
+    campaign: str
+    model_name: str
+    model: ModelSource
+    dataset_name: str
+    dataset: DatasetSource
+    dtype: NumberFormat
+    stack: tuple[Method, ...]
+    t: float | None
+    nonfinite: str
+    fault_name: str
+    fault: FaultModel
+    targets: Targets
+    subset: int | None = None
+
+    @property
+    def method(self) -> str:
+        """The stack as rows and figures call it."""
+        return stack_label(self.stack)
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What tells it from the other setups of one campaign."""
+        t = "" if self.t is None else repr(self.t)
+        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+
+    def refusals(self) -> list[str]:
+        """Why methods of the stack have no meaning for the number format; empty where they have."""
+        reasons = [(method.name, method.refusal(self.dtype)) for method in self.stack]
+        return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
+
+    @property
+    def label(self) -> str:
+        """Such as ``resnet18 · fp32 · weight_scaling · t=2``; what is as usual goes unsaid."""
+        parts = [self.model_name, self.dtype.label, self.method]
+        parts += [] if self.t is None else [f"t={t_text(self.t)}"]
+        variants = {
+            "nonfinite": (self.nonfinite, "propagate"),
+            "fault": (self.fault_name, "bit_flip"),
+            "targets": (self.targets.label, "weights"),
+        }
+        parts += [f"{k}={value}" for k, (value, usual) in variants.items() if value != usual]
+        return " · ".join(parts)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial of a setup."""
+
+    trial_id: str
+    ber: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class SetupPoints:
+    """A setup and those of its trials that are to be run."""
+
+    setup: Setup
+    points: tuple[Point, ...]
+
+
+def points_of(setup: Setup, bers: Sequence[float], seeds: Sequence[int]) -> Iterator[Point]:
+    """Every point of a setup; BER 0 has the one seed 0, because nothing is drawn."""
+    for ber in bers:
+        prefix = f"{setup.setup_id}-{ber!r}-"
+        for seed in seeds if ber > 0 else (0,):
+            yield Point(f"{prefix}{seed}", ber, seed)

@@ -1,0 +1,139 @@
+"""What decides a result, hashed: the ids of setups and trials, and what a results folder is for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from campaign import SEMANTICS
+from campaign.faults import FaultModel
+from campaign.methods import Method
+from campaign.registry import changed_options
+from campaign.spec.expand import SetupGrid
+from campaign.spec.grid import Setup
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Content digests (sha256, hex) of what a campaign reads.
+
+    Args:
+        models: By the model's name in rows.
+        dataset: Of the images and labels.
+        fault: Of the file that the fault model reads, None where it reads none.
+    """
+
+    models: Mapping[str, str]
+    dataset: str
+    fault: str | None = None
+
+
+def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
+    """Everything but BER and seed that decides a result; defaults are dropped."""
+    return {
+        "semantics": SEMANTICS,
+        "model": setup.model_name,
+        "checkpoint": digests.models[setup.model_name],
+        "preprocess": changed_options(setup.model.preprocess),
+        "dataset": setup.dataset_name,
+        "data": digests.dataset,
+        "dtype": setup.dtype.label,
+        "method": [component(method) for method in setup.stack],
+        "nonfinite": setup.nonfinite,
+        "fault": component(setup.fault),
+        "targets": changed_options(setup.targets),
+        **({} if setup.t is None else {"t": setup.t}),
+        **({} if digests.fault is None else {"fault_file": digests.fault}),
+        **({} if setup.subset is None else {"subset": setup.subset}),
+    }
+
+
+def component(value: Method | FaultModel) -> dict[str, Any]:
+    """A method or fault model as its name and the options that are not defaults.
+
+    `t` stands apart: it is a coordinate of the grid.
+    """
+    options = {k: v for k, v in changed_options(value).items() if k != "t"}
+    return {"name": value.name, **({"options": options} if options else {})}
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    Example:
+        >>> canonical({"b": 1.0, "a": [2]})
+        '{"a":[2],"b":1.0}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def setup_id(setup: Setup, digests: Digests) -> str:
+    """The first 16 hex digits of the sha256 of the identity."""
+    text = canonical(setup_identity(setup, digests))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def identify(grids: Iterable[SetupGrid], digests: Digests) -> list[SetupGrid]:
+    """The same setups with their ids."""
+    return [
+        dataclasses.replace(
+            grid, setup=dataclasses.replace(grid.setup, setup_id=setup_id(grid.setup, digests))
+        )
+        for grid in grids
+    ]
+
+
+def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
+    """What all rows of a results folder have in common, and each model's content.
+
+    A later run may add values to the axes; it may not change any of this.
+    """
+    listed = list(grids)
+    shared = setup_identity(listed[0].setup, digests)
+    keys = ("semantics", "dataset", "data", "fault", "targets", "subset")
+    models = {
+        grid.setup.model_name: {
+            "checkpoint": digests.models[grid.setup.model_name],
+            "preprocess": changed_options(grid.setup.model.preprocess),
+        }
+        for grid in listed
+    }
+    recorded = {key: shared[key] for key in ("fault_file",) if key in shared}
+    return {**{key: shared.get(key) for key in keys}, **recorded, "models": models}
+
+
+def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each identity that differs; models are compared where both have them.
+
+    Example:
+        >>> drift({"fault": "bit_flip", "models": {}}, {"fault": "burst", "models": {}})
+        ['fault: the results have bit_flip, the spec asks for burst']
+    """
+    lines = [
+        f"{key}: the results have {_short(held.get(key))}, the spec asks for {_short(new.get(key))}"
+        for key in sorted({*held, *new} - {"models"})
+        if _plain(held.get(key)) != _plain(new.get(key))
+    ]
+    for name in sorted(set(held.get("models", {})) & set(new.get("models", {}))):
+        old, now = held["models"][name], new["models"][name]
+        lines += [
+            f"model {name}, {key}: the results have {_short(old.get(key))}, "
+            f"the spec asks for {_short(now.get(key))}"
+            for key in sorted({*old, *now})
+            if _plain(old.get(key)) != _plain(now.get(key))
+        ]
+    return lines
+
+
+def _plain(value: object) -> object:
+    return json.loads(json.dumps(value))
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value) if value else "the default"
+    hexadecimal = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return f"{text[:12]}..." if hexadecimal else text

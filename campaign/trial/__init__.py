@@ -1,0 +1,1 @@
+"""One trial: write, corrupt, read, evaluate, record."""

@@ -1,0 +1,280 @@
+"""The simulated memory: write a weight, corrupt the stored bits, read the weight back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from campaign.bits import Words, flip_patterns, popcount
+from campaign.faults import Exposed, FaultModel, FieldKey
+from campaign.formats import NumberFormat
+from campaign.lazy import np, torch
+from campaign.methods import Method, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+_OF_FORMAT = ("payload", "scale")
+"""Fields that the number format writes; the others are check words of methods."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How weights are stored and read.
+
+    Args:
+        dtype: The number format.
+        stack: Protections, left to right on the way in, right to left on the way out; held as
+            bound to `dtype`.
+        nonfinite: What a weight that reads as NaN or infinity becomes: ``propagate`` leaves it,
+            ``zero`` makes it 0, ``clamp`` makes NaN 0 and infinities the largest fault-free
+            magnitude of the tensor with their sign.
+        exempt: Bit positions of payload words that never flip.
+        checks_flip: Whether bits of check words flip.
+    """
+
+    dtype: NumberFormat
+    stack: tuple[Method, ...] = ()
+    nonfinite: str = "propagate"
+    exempt: frozenset[int] = frozenset()
+    checks_flip: bool = True
+
+    def __post_init__(self) -> None:
+        bound = tuple(method.bind(self.dtype) for method in self.stack)
+        object.__setattr__(self, "stack", bound)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One parameter in memory.
+
+    Args:
+        name: The parameter.
+        fields: Faultable words by field: ``payload``, ``scale`` where the number format stores its
+            scales, and ``check<i>`` of the i-th method.
+        scale: Scale of the number format in protected memory; None where it is a field or absent.
+        states: Constants of each method, in protected memory.
+        clean: The weight as read without faults, float32, in the parameter's shape.
+    """
+
+    name: str
+    fields: Mapping[str, Words]
+    scale: Tensor | None
+    states: tuple[State, ...]
+    clean: Tensor
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of the payload, and of the scales where the number format stores them."""
+        return sum(words.bits for field, words in self.fields.items() if field in _OF_FORMAT)
+
+    @property
+    def check_bits(self) -> int:
+        """Bits of all check words."""
+        return sum(words.bits for field, words in self.fields.items() if field not in _OF_FORMAT)
+
+
+class Faults(NamedTuple):
+    """The stored words after the faults, and what changed, counted by XOR."""
+
+    fields: Mapping[str, Words]
+    flipped_bits: int
+    flipped_words: int
+    digest: bytes
+    """Fingerprint of the flipped positions; empty where nothing flipped."""
+
+
+class Reading(NamedTuple):
+    """A weight as the network sees it, and what the decoders and the policy met."""
+
+    weight: Tensor
+    corrected: int
+    detected: int
+    nonfinite: int
+
+
+def write(name: str, weight: Tensor, storage: Storage) -> Stored:
+    """Store a trained weight.
+
+    Args:
+        name: The parameter; errors and random streams name it.
+        weight: float32, any shape, finite.
+        storage: How to store it.
+
+    Raises:
+        ValueError: If the weight holds NaN or infinity, a method cannot protect it, or it reads
+            back as nothing but zeros.
+    """
+    if not bool(weight.isfinite().all()):
+        raise ValueError(f"{name}: the trained weight holds NaN or infinity; repair the checkpoint")
+    value, states = weight, []
+    for method in storage.stack:
+        try:
+            value, state = method.transform(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        states.append(state)
+    dtype = storage.dtype
+    scale = dtype.calibrate(value)
+    payload, checks = _encoded(dtype.encode(value, scale), storage.stack)
+    fields = {"payload": payload, **_scale_field(scale, dtype), **checks}
+    value = dtype.decode(_decoded(fields, storage)[0], scale)
+    for place, method in reversed(list(enumerate(storage.stack))):
+        states[place] = method.profile(value, states[place])
+        value = method.restore(value, states[place])
+    _refuse_lifeless(name, weight, value)
+    return Stored(name, fields, None if "scale" in fields else scale, tuple(states), value)
+
+
+def _scale_field(scale: Tensor | None, dtype: NumberFormat) -> dict[str, Words]:
+    """The scale as words of a field of its own, where the format stores it."""
+    if scale is None or dtype.scale_width is None:
+        return {}
+    return {"scale": Words(scale, dtype.scale_width)}
+
+
+def _refuse_lifeless(name: str, weight: Tensor, value: Tensor) -> None:
+    """Refuse a weight that reads as nothing without any fault."""
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"{name}: reads as NaN or infinity without any fault; change t or options")
+    if bool(weight.any()) and not bool(value.any()):
+        raise ValueError(f"{name}: every weight reads as 0 without any fault; change t or dtype")
+
+
+def choose(
+    memory: Iterable[Stored], fault: FaultModel, storage: Storage, *, ber: float, seed: int
+) -> dict[FieldKey, NDArray[np.int64]]:
+    """Which bits of a memory flip.
+
+    Args:
+        memory: The parameters in memory.
+        fault: Which bits flip.
+        storage: Says which bits never flip.
+        ber: Bit error rate, a probability in [0, 1].
+        seed: With the names of parameters and fields and the word size, all that is drawn from.
+
+    Raises:
+        ValueError: If the fault model has no meaning for this memory.
+    """
+    exposed = {
+        FieldKey(stored.name, field): held
+        for stored in memory
+        for field, held in _exposed(stored, storage).items()
+    }
+    return fault.sample_all(exposed, ber, seed)
+
+
+def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Faults:
+    """Flip the bits of a parameter that are among the `chosen`; `stored` is left unchanged."""
+    fields, bits, changed, digest = dict(stored.fields), 0, 0, hashlib.blake2b(digest_size=16)
+    for field, words in stored.fields.items():
+        positions = chosen.get(FieldKey(stored.name, field))
+        if positions is None or positions.size == 0:
+            continue
+        fields[field], index, difference = _flipped(words, positions)
+        bits += int(popcount(difference).sum())
+        changed += index.numel()
+        digest.update(f"{stored.name}\0{field}\0".encode())
+        digest.update(_bytes(index) + _bytes(difference.data))
+    return Faults(fields, bits, changed, digest.digest() if changed else b"")
+
+
+def read(stored: Stored, fields: Mapping[str, Words], storage: Storage) -> Reading:
+    """Read a weight from (possibly corrupted) words; never raises, whatever the bits."""
+    payload, corrected, detected = _decoded(fields, storage)
+    scale = fields["scale"].data if "scale" in fields else stored.scale
+    value = storage.dtype.decode(payload, scale)
+    for method, state in zip(reversed(storage.stack), reversed(stored.states), strict=True):
+        value = method.restore(value, state)
+    wrong = ~value.isfinite()
+    count = int(wrong.sum())
+    if count and storage.nonfinite == "zero":
+        value = torch.where(wrong, 0.0, value)
+    elif count and storage.nonfinite == "clamp":
+        largest = float(stored.clean.abs().max())
+        value = torch.nan_to_num(value, nan=0.0, posinf=largest, neginf=-largest)
+    return Reading(value, corrected, detected, count)
+
+
+def exposed_bits(stored: Stored, storage: Storage) -> int:
+    """Bits that a fault may hit: the denominator of BER."""
+    return sum(held.bits for held in _exposed(stored, storage).values())
+
+
+def exempt_positions(
+    dtype: NumberFormat, bits: tuple[int | str, ...], only: tuple[int | str, ...] = ()
+) -> frozenset[int]:
+    """Bit positions that never flip.
+
+    Args:
+        dtype: The number format.
+        bits: Positions and names of bit classes that never flip.
+        only: Positions and names of bit classes outside of which nothing flips; empty means all.
+
+    Raises:
+        ValueError: If the format has no such bit.
+    """
+    outside = set(range(dtype.width)) - _positions(dtype, only) if only else set()
+    return frozenset(outside | _positions(dtype, bits))
+
+
+def _positions(dtype: NumberFormat, bits: tuple[int | str, ...]) -> set[int]:
+    found: set[int] = set()
+    for bit in bits:
+        positions = [bit] if isinstance(bit, int) else dtype.bit_classes.get(bit, ())
+        if not positions or not all(0 <= p < dtype.width for p in positions):
+            raise ValueError(f"{dtype.label} has no bit {bit!r}")
+        found.update(positions)
+    return found
+
+
+def _encoded(payload: Words, stack: tuple[Method, ...]) -> tuple[Words, dict[str, Words]]:
+    """Payload, and check words by field, left to right."""
+    for method in stack:
+        payload = method.adapt(payload)
+    checks = {}
+    for place, method in enumerate(stack):
+        payload, check = method.encode(payload)
+        if check is not None:
+            checks[f"check{place}"] = check
+    return payload, checks
+
+
+def _decoded(fields: Mapping[str, Words], storage: Storage) -> tuple[Words, int, int]:
+    """Payload after all decoders, right to left, and how many words they corrected, detected."""
+    payload, corrected, detected = fields["payload"], 0, 0
+    for place, method in reversed(list(enumerate(storage.stack))):
+        found = method.decode(payload, fields.get(f"check{place}"))
+        payload = found.words
+        corrected, detected = corrected + found.corrected, detected + found.detected
+    return payload, corrected, detected
+
+
+def _exposed(stored: Stored, storage: Storage) -> dict[str, Exposed]:
+    """What a fault may hit of each field."""
+
+    def exempt(field: str, width: int) -> frozenset[int]:
+        if field == "payload":
+            return storage.exempt
+        return frozenset() if storage.checks_flip else frozenset(range(width))
+
+    return {f: Exposed(words, exempt(f, words.width)) for f, words in stored.fields.items()}
+
+
+def _flipped(words: Words, positions: NDArray[np.int64]) -> tuple[Words, Tensor, Words]:
+    """New words, the indices that changed, and the XOR with the stored image there."""
+    where = torch.from_numpy(positions).to(words.data.device)
+    index, patterns = flip_patterns(words, where)
+    data = words.data.clone(memory_format=torch.contiguous_format)
+    data.view(-1)[index] ^= patterns
+    difference = data.view(-1)[index] ^ words.data.reshape(-1)[index]
+    return Words(data, words.width), index, Words(difference, words.width)
+
+
+def _bytes(values: Tensor) -> bytes:
+    """The values as little-endian int64, whatever their dtype and device."""
+    return values.to("cpu", torch.int64).numpy().astype("<i8").tobytes()

@@ -1,0 +1,219 @@
+"""Trials to records: what runs on a worker, keeping network, data and setup warm."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from campaign.lazy import torch
+from campaign.records import COLUMNS, Failure, TrialRecord
+from campaign.sources import Images, Preprocess
+from campaign.spec.grid import Point, Setup
+from campaign.trial.evaluate import Counts, TestSet
+from campaign.trial.run import Outcome, run_trial
+from campaign.trial.setup import Network, Prepared, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from campaign.faults import FaultModel
+
+
+def model_asset(setup: Setup) -> str:
+    """Under which key workers find the weights of the setup's network."""
+    return f"model:{setup.model_name}"
+
+
+def data_asset(preprocess: Preprocess) -> str:
+    """Under which key workers find the test set in the geometry of `preprocess`."""
+    return f"data:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
+
+
+def fault_asset(setup: Setup) -> str:
+    """Under which key workers find the fault model with what its file holds."""
+    return f"fault:{setup.fault_name}"
+
+
+@dataclass(frozen=True)
+class TrialWork:
+    """How trials are computed; sent to the workers.
+
+    Args:
+        code_version: Goes into every row.
+        batch_size: Images a forward pass.
+        threads: Threads of each worker on the CPU.
+        use_gpu: Compute on the CUDA device that the worker sees, if it sees one.
+    """
+
+    code_version: str
+    batch_size: int = 256
+    threads: int = 1
+    use_gpu: bool = True
+
+    def open(self, assets: Callable[[str], object]) -> TrialWorker:
+        """Make a worker in this process."""
+        return TrialWorker(self, assets)
+
+    def failed(self, setup: Setup, point: Point, failure: Failure) -> TrialRecord:
+        """The record of a trial without a result; needs no torch."""
+        return _record(
+            setup,
+            point,
+            status=failure.status,
+            error_type=failure.error_type,
+            error=first_line(failure.error),
+            attempt=failure.attempt,
+            seconds=failure.seconds,
+            device="unknown",
+            compute="unknown",
+            code_version=self.code_version,
+        )
+
+
+class TrialWorker:
+    """Keeps device, network, test set and setup between batches.
+
+    Args:
+        work: How trials are computed.
+        assets: Gives the shared value of a key: state dicts and `Images`.
+    """
+
+    def __init__(self, work: TrialWork, assets: Callable[[str], object]) -> None:
+        self.work, self.assets = work, assets
+        gpu = work.use_gpu and torch.cuda.is_available()
+        self.device = torch.device("cuda" if gpu else "cpu")
+        if not gpu:
+            torch.set_num_threads(work.threads)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self._networks: dict[str, Network] = {}
+        self._data: dict[tuple[Preprocess, int | None], TestSet] = {}
+        self._prepared: Prepared | None = None
+        self._refused: tuple[str, Exception] | None = None
+
+    def trials(self, setup: Setup, points: Sequence[Point], attempt: int) -> Iterator[TrialRecord]:
+        """One record for each point, in order; what raises becomes a record of status error."""
+        for point in points:
+            started = time.perf_counter()
+            try:
+                prepared = self._ready(setup)
+                outcome = run_trial(prepared, point)
+            except Exception as error:
+                seconds = time.perf_counter() - started
+                yield self.work.failed(setup, point, _failure(error, attempt, seconds))
+                continue
+            yield self._succeeded(prepared, point, outcome, attempt, started)
+
+    def _succeeded(
+        self, prepared: Prepared, point: Point, outcome: Outcome, attempt: int, started: float
+    ) -> TrialRecord:
+        found = outcome._asdict()
+        counts: Counts = found.pop("counts")
+        return _record(
+            prepared.setup,
+            point,
+            status="ok",
+            **counts._asdict(),
+            **found,
+            stored_bits=prepared.stored_bits,
+            check_bits=prepared.check_bits,
+            exposed_bits=prepared.exposed_bits,
+            seconds=time.perf_counter() - started,
+            device=self._device_name(),
+            compute=self._compute(),
+            attempt=attempt,
+            code_version=self.work.code_version,
+        )
+
+    def _ready(self, setup: Setup) -> Prepared:
+        """The setup, prepared; one at a time is kept, for networks hold one set of weights."""
+        if self._refused is not None and self._refused[0] == setup.setup_id:
+            raise self._refused[1]
+        if self._prepared is None or self._prepared.setup.setup_id != setup.setup_id:
+            self._prepared = None
+            try:
+                network, data = self._network(setup), self._test_set(setup)
+                self._prepared = prepare(self._with_fault(setup), network, data)
+            except Exception as error:
+                self._refused = (setup.setup_id, error)
+                raise
+        return self._prepared
+
+    def _with_fault(self, setup: Setup) -> Setup:
+        if setup.fault.reads is None:
+            return setup
+        return replace(setup, fault=cast("FaultModel", self.assets(fault_asset(setup))))
+
+    def _network(self, setup: Setup) -> Network:
+        if setup.model_name not in self._networks:
+            self._networks.clear()
+            state = cast("Mapping[str, NDArray[np.generic]]", self.assets(model_asset(setup)))
+            network = Network.load(setup.model.build(), state, self.device)
+            self._networks[setup.model_name] = network
+        return self._networks[setup.model_name]
+
+    def _test_set(self, setup: Setup) -> TestSet:
+        preprocess = setup.model.preprocess
+        key = (preprocess, setup.subset)
+        if key not in self._data:
+            self._data.clear()
+            images = cast("Images", self.assets(data_asset(preprocess)))
+            self._data[key] = TestSet.load(
+                images,
+                preprocess,
+                subset=setup.subset,
+                batch_size=self.work.batch_size,
+                device=self.device,
+            )
+        return self._data[key]
+
+    def _device_name(self) -> str:
+        if self.device.type == "cpu":
+            return "cpu"
+        return f"cuda:{torch.cuda.get_device_name(self.device)}"
+
+    def _compute(self) -> str:
+        threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
+        return f"fp32 batch={self.work.batch_size}{threads} torch={torch.__version__}"
+
+
+def first_line(text: str) -> str:
+    """The first line that says something, at most 500 characters."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0][:500] if lines else ""
+
+
+def _failure(error: Exception, attempt: int, seconds: float) -> Failure:
+    status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
+    return Failure(status, type(error).__name__, str(error), attempt, seconds)
+
+
+def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa: ANN401
+    """A row from its coordinates and what was measured; what was not is null."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row.update(
+        trial_id=point.trial_id,
+        setup_id=setup.setup_id,
+        campaign=setup.campaign,
+        model=setup.model_name,
+        dataset=setup.dataset_name,
+        dtype=setup.dtype.label,
+        method=setup.method,
+        t=setup.t,
+        nonfinite=setup.nonfinite,
+        fault=setup.fault_name,
+        targets=setup.targets.label,
+        ber=point.ber,
+        seed=point.seed,
+        host=platform.node(),
+        finished_at=time.time(),
+    )
+    return TrialRecord(**{**row, **measured})

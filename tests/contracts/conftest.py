@@ -1,0 +1,102 @@
+"""Everything the registries hold, as arguments of the contract tests.
+
+A test that takes ``fmt``, ``method`` or ``fault`` runs for every number format, method or fault
+model, each with every single option changed; ``component`` is any of the three, ``pair`` every
+stack of two methods, ``registered`` every class of every registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from campaign.faults import FAULTS
+from campaign.formats import FORMATS
+from campaign.methods import METHODS
+from campaign.methods.base import stack_label
+from campaign.registry import OptionError, Registry, describe, options_of
+from campaign.sources import DATASETS, MODELS
+
+MEMBERS = {
+    "int{bits}": ("int4", "int16"),
+    "q{m}_{n}": ("q0_7", "q3_12", "q15_16"),
+    "mx{element}": ("mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4", "mxint8"),
+}
+"""Members of families to try beside the class's own ``example``."""
+
+SETTINGS: dict[str, tuple[dict[str, object], ...]] = {
+    "int{bits}": (
+        {"scheme": "robust", "storage": "unsigned"},
+        {"scheme": "robust", "storage": "unsigned", "per": "channel"},
+        {"scheme": "asymmetric", "storage": "unsigned", "per": "group", "group_size": 5},
+        {"scheme": "robust", "per": "group", "group_size": 7, "rounding": "truncate"},
+    )
+}
+"""Options to try together, beside every single change of one."""
+
+
+def spoken(cls: type[Any]) -> tuple[str, ...]:
+    """The names by which a spec can call `cls`: its own, or members of its family."""
+    example = getattr(cls, "example", None)
+    return (cls.name,) if example is None else (example, *MEMBERS.get(cls.name, ()))
+
+
+def single_changes(cls: type[Any]) -> Iterator[dict[str, object]]:
+    """No option, then each option of few values set to each value that is not its default.
+
+    And what `SETTINGS` asks for.
+    """
+    yield {}
+    yield from SETTINGS.get(cls.name, ())
+    properties = TypeAdapter(cls).json_schema().get("properties", {})
+    for option in options_of(cls):
+        schema = properties[option]
+        values = [False, True] if schema.get("type") == "boolean" else schema.get("enum", [])
+        yield from ({option: value} for value in values if value != schema.get("default"))
+
+
+def every(registry: Registry[Any]) -> list[Any]:
+    """One pytest parameter for each class, family member and single change of an option."""
+    found = []
+    for cls in registry:
+        for name, options in product(spoken(cls), single_changes(cls)):
+            try:
+                value = registry.make(name, options)
+            except OptionError:
+                continue  # an option that needs another one
+            found.append(pytest.param(value, id=describe(name, options)))
+    return found
+
+
+def pairs() -> list[Any]:
+    """Every ordered pair of methods with their default options."""
+    methods = [METHODS.make(name) for name in METHODS.names()]
+    return [pytest.param(pair, id=stack_label(pair)) for pair in product(methods, repeat=2)]
+
+
+def classes() -> list[Any]:
+    """Every class of every registry, with its registry."""
+    registries: tuple[Registry[Any], ...] = (FORMATS, METHODS, FAULTS, MODELS, DATASETS)
+    return [
+        pytest.param((registry, cls), id=f"{registry.kind}-{cls.name}")
+        for registry in registries
+        for cls in registry
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of this folder what the registries hold."""
+    found: dict[str, Callable[[], list[Any]]] = {
+        "fmt": lambda: every(FORMATS),
+        "method": lambda: every(METHODS),
+        "fault": lambda: every(FAULTS),
+        "component": lambda: [*every(FORMATS), *every(METHODS), *every(FAULTS)],
+        "pair": pairs,
+        "registered": classes,
+    }
+    for argument in set(found) & set(metafunc.fixturenames):
+        metafunc.parametrize(argument, found[argument]())
