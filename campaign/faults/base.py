@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from campaign.bits import Words
+    from campaign.faults.subject import Flips, Subject
 
 
 class FaultModel(ABC):
@@ -36,6 +37,21 @@ class FaultModel(ABC):
     def reads(self) -> str | None:
         """The file that the model needs, None where it needs none."""
         return None
+
+    @property
+    def attacks(self) -> bool:
+        """Whether the model chooses bits by what they do to the network: it has an `attack`."""
+        return False
+
+    def attack(self, subject: Subject, ber: float, seed: int) -> Flips:
+        """Choose the bits that flip, looking at the network; in place of `sample_all`.
+
+        Args:
+            subject: The network as stored and the profile split.
+            ber: Bit error rate, a probability in [0, 1]; 0 flips nothing.
+            seed: The seed of the trial.
+        """
+        raise TypeError(f"{self.name} does not look at the network")
 
     def loaded(self, columns: Mapping[str, NDArray[np.generic]]) -> FaultModel:
         """The model with the columns of the file that it `reads`.

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def derived_seed(seed: int, *purpose: str | int) -> int:
+    """Another seed for another purpose: no stream of it has to do with one of `seed`.
+
+    Example:
+        >>> derived_seed(7, "map", 1) == derived_seed(7, "map", 2)
+        False
+    """
+    text = "\0".join(map(str, ("campaign-seed", seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
 @dataclass
 class Stream:
     """Uniform numbers decided by (seed, tensor, field, width) and by nothing else.

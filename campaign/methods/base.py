@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from campaign.formats import NumberFormat
 from campaign.registry import Registry, changed_options, describe
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from campaign.bits import Words
+    from campaign.faults.subject import Subject
+    from campaign.networks.sites import Site
 
 State: TypeAlias = "Mapping[str, Tensor]"
 """Constants of one method for one parameter, kept in protected memory (never faulted)."""
@@ -25,6 +27,15 @@ class Decoded(NamedTuple):
     """Words the decoder changed because it believed them repaired."""
     detected: int
     """Words known to be wrong and not repaired."""
+
+
+class Settled(NamedTuple):
+    """How the rest of a network is adapted to what its exposed weights read as."""
+
+    values: Mapping[str, Tensor]
+    """New values of parameters and buffers that are not exposed, by name."""
+    logits_divisor: float = 1.0
+    """What the logits are divided by."""
 
 
 class Method:
@@ -42,7 +53,12 @@ class Method:
     5. `decode` - in each trial, on the words after the faults.
     6. `restore` - in each trial, on the value read.
 
-    Before all of them the memory asks `bind` for the method as it acts on words of one format.
+    Before all of them the memory asks `bind` for the method as it acts on words of one format. And
+    for the network as a whole, once all its parameters are stored and read back:
+
+    7. `settle` - once: may adapt what is not exposed to what the weights now read as.
+    8. `observe` - once, where `observes`: learns from the network and the profile split.
+    9. `guard` - in each forward pass, at each site: may change the value that passes.
 
     With no fault, the weights read back are the same with and without `profile`, `decode` and the
     protective part of `restore`: a protection must not change a healthy network.
@@ -60,6 +76,15 @@ class Method:
 
     def refusal(self, fmt: NumberFormat) -> str | None:
         """Why this method has no meaning for words of `fmt`, or None where it has one."""
+        return None
+
+    def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
+        """Why this method has no meaning in its place, or None where it has one.
+
+        Args:
+            before: The methods before it in the stack.
+            kinds: Kinds of exposed parameters, of weights, biases, norms, other.
+        """
         return None
 
     def transform(self, weight: Tensor) -> tuple[Tensor, State]:
@@ -104,6 +129,59 @@ class Method:
     def restore(self, value: Tensor, state: State) -> Tensor:
         """The weight (float32, same shape) from the value read; never raises."""
         return value
+
+    @property
+    def observes(self) -> bool:
+        """Whether `observe` needs the profile split."""
+        return False
+
+    @property
+    def guards(self) -> bool:
+        """Whether `guard` does anything."""
+        return False
+
+    def settle(self, module: nn.Module, states: Mapping[str, State]) -> Settled:
+        """What else of the network changes, for good.
+
+        Args:
+            module: The live network: every parameter as trained but the exposed ones, which are as
+                read.
+            states: The constants of this method by exposed parameter.
+
+        Raises:
+            ValueError: If the network cannot be adapted; the text names the layer.
+        """
+        return Settled({})
+
+    def observe(self, subject: Subject) -> State:
+        """What `guard` will need, kept in protected memory.
+
+        Args:
+            subject: The network, with the guards of the methods before this one in the stack.
+        """
+        return {}
+
+    def guard(self, site: Site, value: Tensor, seen: State) -> Tensor:
+        """What the network goes on with at a site; never raises, leaves `value` unchanged.
+
+        Args:
+            site: Where.
+            value: float32 (images, ...).
+            seen: What `observe` gave.
+        """
+        return value
+
+    def operations(self, count: int, width: int) -> int:
+        """Word operations (of 64 bits or one number) that reading `count` words costs, fault-free.
+
+        One for each arithmetic operation or comparison of a number; of a code, those of computing
+        and comparing its syndrome.
+        """
+        return 0
+
+    def guard_operations(self, site: Site, count: int) -> int:
+        """Operations that `guard` costs at a site for `count` values."""
+        return 0
 
 
 def clears_a_number(fmt: NumberFormat) -> str | None:

@@ -77,6 +77,7 @@ Count = Annotated[int, Field(ge=1), NotBool]
 BitIndex = Annotated[int, Field(ge=0), NotBool]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBool]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
+Lifetime = Literal["persistent"] | Count
 Ber = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NotBool]
 Nonfinite = Literal["propagate", "zero", "clamp"]
 Bers = Annotated[
@@ -193,6 +194,20 @@ class TargetSpec(_Section):
     only_bits: Bits = identity(
         [], "Only these bits flip, and no check words: positions or classes; empty means all."
     )
+    activations: bool = identity(
+        False,
+        "Outputs of convolutions and linear layers, stored in dtype; include and exclude go "
+        "by the layer's name.",
+    )
+
+
+class ProfileSpec(_Section):
+    """Images that protections and attacks may learn from; trials are never judged on them."""
+
+    dataset: Dataset | None = identity(
+        None, "Labelled images of their own; null holds images out of the test set."
+    )
+    images: Count = identity(500, "How many images, chosen by a fixed permutation.")
 
 
 class EvaluationSpec(_Section):
@@ -246,6 +261,16 @@ class CampaignSpec(_Section):
     grid: Grid = axis(..., "The axes.")
     fault: Fault = identity("bit_flip", "Fault model.", validate_default=True)
     targets: TargetSpec = identity(TargetSpec(), "Which parameters are exposed.")
+    lifetime: Lifetime = identity(
+        "persistent",
+        "How long a fault map lasts: persistent, or after how many images the next one is drawn.",
+    )
+    fold_batchnorm: bool = identity(
+        False, "Fold each BatchNorm into the layer before it, as deployment does, and store that."
+    )
+    profile: ProfileSpec | None = identity(
+        None, "Images to learn bounds or attacks from, for the methods and fault models that do."
+    )
     evaluation: EvaluationSpec = execution(EvaluationSpec(), "How trials are judged.")
     engine: EngineSpec = execution(EngineSpec(), "Where trials run.")
     output: OutputSpec = execution(OutputSpec(), "What is written.")

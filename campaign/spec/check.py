@@ -28,7 +28,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
     ]
     if problems:
         return problems
-    problems = [*_refusals(spec), *_rules(spec)]
+    problems = [*_refusals(spec), *_learners(spec), *_rules(spec)]
     if not problems and not expand(spec):
         problems = [(("grid",), "no point is left: every combination is excluded")]
     return problems
@@ -92,8 +92,10 @@ def _dtypes_without_t(grid: Grid) -> Iterator[Problem]:
 
 def _targets(spec: CampaignSpec) -> Iterator[Problem]:
     targets = spec.targets
-    if not (targets.weights or targets.biases or targets.norms or targets.other):
-        yield ("targets",), "nothing is exposed; set one of weights, biases, norms, other to true"
+    kinds = (targets.weights, targets.biases, targets.norms, targets.other, targets.activations)
+    if not any(kinds):
+        allowed = "weights, biases, norms, other, activations"
+        yield ("targets",), f"nothing is exposed; set one of {allowed} to true"
     formats = _dtypes(spec)
     unknown = [
         (("targets", key, place), text)
@@ -166,6 +168,22 @@ def _refusals(spec: CampaignSpec) -> Iterator[Problem]:
         for reason in setup.refusals():
             seen[(path, f"{reason}; exclude {{dtype: {setup.dtype.label}, {_by(setup)}}}")] += 1
     yield from seen
+
+
+def _learners(spec: CampaignSpec) -> Iterator[Problem]:
+    """Who learns from a profile split where the spec names none."""
+    if spec.profile is not None:
+        return
+    seen: dict[str, Path] = {}
+    for path, setup, _ in candidates(spec):
+        if (learner := setup.needs_profile) is not None:
+            seen.setdefault(learner, path if learner != spec.fault.value.name else ("fault",))
+    for learner, path in seen.items():
+        yield (
+            path,
+            f"{learner} learns from images that trials are not judged on: name them as "
+            "profile: {images: 500} (held out of the test set) or profile: {dataset: ...}",
+        )
 
 
 def _by(setup: Setup) -> str:

@@ -10,7 +10,7 @@ from itertools import product
 from campaign.formats import NumberFormat
 from campaign.methods import Method
 from campaign.spec.campaign import CampaignSpec, Grid, SubGrid
-from campaign.spec.grid import Point, Setup, Targets, points_of
+from campaign.spec.grid import Point, Profile, Setup, Targets, points_of
 from campaign.spec.rules import left_out, of_points
 
 Path = tuple[str | int, ...]
@@ -101,10 +101,13 @@ def _setups(
                     stack=tuple(_with_t(method, t) for method in stack),
                     t=t,
                     nonfinite=policy,
-                    fault_name=spec.fault.value.label,
+                    fault_name=_fault_name(spec),
                     fault=spec.fault.value,
                     targets=targets,
                     subset=spec.evaluation.subset,
+                    profile=_profile(spec),
+                    lifetime=None if spec.lifetime == "persistent" else spec.lifetime,
+                    fold_batchnorm=spec.fold_batchnorm,
                 ),
                 part,
             )
@@ -120,7 +123,24 @@ def targets_of(spec: CampaignSpec) -> Targets:
         exclude=tuple(chosen.exclude),
         exempt_bits=tuple(chosen.exempt_bits),
         only_bits=tuple(chosen.only_bits),
+        activations=chosen.activations,
     )
+
+
+def _fault_name(spec: CampaignSpec) -> str:
+    """The fault model in rows, with the lifetime of its maps where they are transient."""
+    name = spec.fault.value.label
+    return name if spec.lifetime == "persistent" else f"{name} every {spec.lifetime} images"
+
+
+def _profile(spec: CampaignSpec) -> Profile | None:
+    chosen = spec.profile
+    if chosen is None:
+        return None
+    if chosen.dataset is None:
+        return Profile(chosen.images)
+    source = chosen.dataset
+    return Profile(chosen.images, source.title or source.value.label, source.value)
 
 
 def t_values(axis: dict[str, list[float | str]], dtype: NumberFormat) -> list[float]:

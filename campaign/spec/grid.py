@@ -25,6 +25,8 @@ class Targets:
         exempt_bits: Bit positions (0 = least significant) or classes that never flip.
         only_bits: Bit positions or classes outside of which nothing flips, check words included;
             empty means all.
+        activations: Whether the outputs of layers are in faultable memory too, by the names of the
+            modules that make them.
     """
 
     kinds: tuple[str, ...] = ("weights",)
@@ -32,11 +34,12 @@ class Targets:
     exclude: tuple[str, ...] = ()
     exempt_bits: tuple[int | str, ...] = ()
     only_bits: tuple[int | str, ...] = ()
+    activations: bool = False
 
     @property
     def label(self) -> str:
         """Such as ``weights+biases; only layer1.*; bits exempt: exponent_msb``."""
-        parts = ["+".join(self.kinds)]
+        parts = ["+".join([*self.kinds, *(["activations"] if self.activations else [])])]
         parts += [f"only {','.join(self.include)}"] if self.include else []
         parts += [f"not {','.join(self.exclude)}"] if self.exclude else []
         for told, bits in (("exempt", self.exempt_bits), ("only", self.only_bits)):
@@ -48,6 +51,21 @@ class Targets:
         if kind not in self.kinds or any(fnmatchcase(name, p) for p in self.exclude):
             return False
         return not self.include or any(fnmatchcase(name, p) for p in self.include)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Labelled images to learn from; trials are never judged on them.
+
+    Args:
+        images: How many.
+        dataset_name: The dataset they are from, empty where they are held out of the test set.
+        dataset: Where it comes from; None where they are held out of the test set.
+    """
+
+    images: int
+    dataset_name: str = ""
+    dataset: DatasetSource | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,9 @@ class Setup:
         fault: The fault model.
         targets: Which parameters are exposed.
         subset: How many images, by a fixed permutation; None is all.
+        profile: The profile split, None where there is none.
+        lifetime: After how many images the next fault map is drawn; None is never.
+        fold_batchnorm: Whether BatchNorm is folded into the layers before it.
     """
 
     setup_id: str
@@ -85,6 +106,9 @@ class Setup:
     fault: FaultModel
     targets: Targets
     subset: int | None = None
+    profile: Profile | None = None
+    lifetime: int | None = None
+    fold_batchnorm: bool = False
 
     @property
     def method(self) -> str:
@@ -97,9 +121,22 @@ class Setup:
         t = "" if self.t is None else repr(self.t)
         return (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
 
+    @property
+    def needs_profile(self) -> str | None:
+        """Who learns from the profile split, None where nobody does."""
+        learners = [method.name for method in self.stack if method.observes]
+        learners += [self.fault.name] if self.fault.attacks else []
+        if self.targets.activations and self.dtype.largest is None:
+            learners.append(f"the scale of activations in {self.dtype.label}")
+        return learners[0] if learners else None
+
     def refusals(self) -> list[str]:
         """Why methods of the stack have no meaning for the number format; empty where they have."""
-        reasons = [(method.name, method.refusal(self.dtype)) for method in self.stack]
+        kinds = self.targets.kinds
+        reasons = [
+            (method.name, method.refusal(self.dtype) or method.misfit(self.stack[:place], kinds))
+            for place, method in enumerate(self.stack)
+        ]
         return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
 
     @property

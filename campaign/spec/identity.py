@@ -25,11 +25,13 @@ class Digests:
         models: By the model's name in rows.
         dataset: Of the images and labels.
         fault: Of the file that the fault model reads, None where it reads none.
+        profile: Of the dataset that the profile split is from, None where it has none of its own.
     """
 
     models: Mapping[str, str]
     dataset: str
     fault: str | None = None
+    profile: str | None = None
 
 
 def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
@@ -49,7 +51,22 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         **({} if setup.t is None else {"t": setup.t}),
         **({} if digests.fault is None else {"fault_file": digests.fault}),
         **({} if setup.subset is None else {"subset": setup.subset}),
+        **({} if setup.lifetime is None else {"lifetime": setup.lifetime}),
+        **({"fold_batchnorm": True} if setup.fold_batchnorm else {}),
+        **_profile(setup, digests),
     }
+
+
+def _profile(setup: Setup, digests: Digests) -> dict[str, Any]:
+    """The profile split, where it decides a result: it is learnt from, or missing in the test."""
+    profile = setup.profile
+    if profile is None:
+        return {}
+    if profile.dataset is None:
+        return {"held_out": profile.images}
+    if setup.needs_profile is None:
+        return {}
+    return {"profile": {"data": digests.profile, "images": profile.images}}
 
 
 def component(value: Method | FaultModel) -> dict[str, Any]:
@@ -95,6 +112,7 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
     listed = list(grids)
     shared = setup_identity(listed[0].setup, digests)
     keys = ("semantics", "dataset", "data", "fault", "targets", "subset")
+    rare = ("fault_file", "lifetime", "fold_batchnorm", "held_out")
     models = {
         grid.setup.model_name: {
             "checkpoint": digests.models[grid.setup.model_name],
@@ -102,7 +120,7 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
         }
         for grid in listed
     }
-    recorded = {key: shared[key] for key in ("fault_file",) if key in shared}
+    recorded = {key: shared[key] for key in rare if key in shared}
     return {**{key: shared.get(key) for key in keys}, **recorded, "models": models}
 
 

@@ -1,4 +1,4 @@
-"""What a network answers on a test set, and how the answers compare with the fault-free ones."""
+"""The images that trials are judged on, and how answers compare with the fault-free ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.lazy import torch
 from campaign.sources import Images, Preprocess
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 MOST_NORMALISED_BYTES = 1 << 29
 """Test sets up to this size are kept normalised; larger ones are normalised batch by batch."""
@@ -57,14 +57,13 @@ class TestSet:
         images: Images,
         preprocess: Preprocess,
         *,
-        subset: int | None,
+        chosen: NDArray[np.int64] | None,
         batch_size: int,
         device: torch.device,
     ) -> TestSet:
-        """Move a test set, or a fixed random subset of it, to `device`."""
+        """Move a test set, or the `chosen` images of it, to `device`."""
         pixels, labels = images
-        if subset is not None and subset < len(labels):
-            chosen = subset_indices(len(labels), subset)
+        if chosen is not None and len(chosen) < len(labels):
             pixels, labels = pixels[chosen], labels[chosen]
         moved = torch.tensor(pixels).to(device)
         if moved.numel() * 4 <= MOST_NORMALISED_BYTES:
@@ -74,9 +73,10 @@ class TestSet:
     def __len__(self) -> int:
         return int(self.labels.numel())
 
-    def batch(self, start: int) -> Tensor:
+    def batch(self, start: int, stop: int | None = None) -> Tensor:
         """Normalised images from `start` on, float32 (at most batch_size, channels, h, w)."""
-        part = self.pixels[start : start + self.batch_size]
+        end = start + self.batch_size
+        part = self.pixels[start : end if stop is None else min(end, stop)]
         return part if part.is_floating_point() else normalise(part, self.preprocess)
 
 
@@ -87,22 +87,46 @@ def normalise(pixels: Tensor, preprocess: Preprocess) -> Tensor:
     return (pixels.to(torch.float32) / preprocess.divisor - mean) / std
 
 
-def subset_indices(count: int, size: int) -> NDArray[np.int64]:
-    """`size` of `count` indices, ascending, by a fixed permutation; a larger one holds a smaller.
+def chosen_images(count: int, subset: int | None, held_out: int = 0) -> NDArray[np.int64]:
+    """Which of `count` images trials are judged on, ascending.
+
+    A fixed permutation orders the images: the first `subset` are taken (all if None), the last
+    `held_out` never. So a larger subset holds a smaller one.
+
+    Raises:
+        ValueError: If there are not so many images.
 
     Example:
-        >>> len(set(subset_indices(100, 10)) - set(subset_indices(100, 20)))
+        >>> len(set(chosen_images(100, 10)) - set(chosen_images(100, 20)))
         0
     """
-    order = np.argsort(Stream(0, "dataset", "subset", 64).uniform(count), kind="stable")
-    return np.sort(order[:size])
+    left = count - held_out
+    wanted = left if subset is None else subset
+    if left < 1 or (held_out and wanted > left):
+        raise ValueError(
+            f"the test set has {count} images; evaluation.subset asks for {wanted} and "
+            f"profile.images for {held_out} others: lower one of them"
+        )
+    return np.sort(_order(count)[: min(wanted, left)])
 
 
-def answers(model: nn.Module, data: TestSet) -> Tensor:
-    """Logits of every image, float32 (n, classes), on the device of `data`."""
-    with torch.inference_mode():
-        parts = [model(data.batch(start)) for start in range(0, len(data), data.batch_size)]
-        return torch.cat(parts).to(torch.float32)
+def held_out_images(count: int, held_out: int) -> NDArray[np.int64]:
+    """The images that `chosen_images` never takes, ascending.
+
+    Raises:
+        ValueError: If there are not so many images.
+
+    Example:
+        >>> sorted([*chosen_images(9, None, 3), *held_out_images(9, 3)]) == list(range(9))
+        True
+    """
+    if held_out > count:
+        raise ValueError(f"profile.images asks for {held_out} of {count} images; lower it")
+    return np.sort(_order(count)[count - held_out :])
+
+
+def _order(count: int) -> NDArray[np.int64]:
+    return np.argsort(Stream(0, "dataset", "subset", 64).uniform(count), kind="stable")
 
 
 def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:

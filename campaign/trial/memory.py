@@ -77,6 +77,16 @@ class Stored:
         """Bits of all check words."""
         return sum(words.bits for field, words in self.fields.items() if field not in _OF_FORMAT)
 
+    @property
+    def constant_bits(self) -> int:
+        """Bits of the constants of all methods, in protected memory."""
+        return sum(constant_bits(state) for state in self.states)
+
+
+def constant_bits(state: State) -> int:
+    """Bits of constants as they are held."""
+    return sum(held.numel() * held.element_size() * 8 for held in state.values())
+
 
 class Faults(NamedTuple):
     """The stored words after the faults, and what changed, counted by XOR."""
@@ -160,12 +170,16 @@ def choose(
     Raises:
         ValueError: If the fault model has no meaning for this memory.
     """
-    exposed = {
+    return fault.sample_all(exposed_fields(memory, storage), ber, seed)
+
+
+def exposed_fields(memory: Iterable[Stored], storage: Storage) -> dict[FieldKey, Exposed]:
+    """What a fault may hit of a memory."""
+    return {
         FieldKey(stored.name, field): held
         for stored in memory
         for field, held in _exposed(stored, storage).items()
     }
-    return fault.sample_all(exposed, ber, seed)
 
 
 def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Faults:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
+from campaign.faults.streams import derived_seed
 from campaign.lazy import torch
 from campaign.spec.grid import Point
-from campaign.trial.evaluate import Counts, answers, judge
-from campaign.trial.memory import Faults, Stored, choose, corrupt, read
+from campaign.trial.evaluate import Counts, judge
+from campaign.trial.memory import Faults, Reading, Stored, choose, corrupt, read
 from campaign.trial.setup import Prepared
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from campaign.faults.subject import Flips
 
 
 class Outcome(NamedTuple):
@@ -36,17 +43,69 @@ class _Tally:
         self.words += faults.flipped_words
         self.digest.update(faults.digest)
 
+    def note(self, reading: Reading) -> None:
+        self.corrected += reading.corrected
+        self.detected += reading.detected
+        self.nonfinite += reading.nonfinite
+
+    def outcome(self, counts: Counts) -> Outcome:
+        return Outcome(
+            counts,
+            self.bits,
+            self.words,
+            self.digest.hexdigest(),
+            self.corrected,
+            self.detected,
+            self.nonfinite,
+        )
+
 
 def run_trial(prepared: Prepared, point: Point) -> Outcome:
     """Run the trial `point`; the network is left as it was, to the bit.
 
-    A trial whose weights read back as without faults takes the fault-free counts: the network
-    would answer the same.
+    Images whose weights read back as without faults take the fault-free answers: the network would
+    answer the same.
     """
-    tally, changed = _Tally(), list[Stored]()
+    tally = _Tally()
+    parts = [
+        _answers_under_map(prepared, point.ber, seed, images, tally)
+        for seed, images in fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime)
+    ]
+    if all(part is None for part in parts):
+        return tally.outcome(prepared.counts)
+    maps = fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime)
+    logits = torch.cat(
+        [
+            prepared.fault_free[images.start : images.stop] if part is None else part
+            for part, (_, images) in zip(parts, maps, strict=True)
+        ]
+    )
+    return tally.outcome(judge(logits, prepared.data.labels, prepared.fault_free))
+
+
+def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[int, range]]:
+    """Seed and images of each fault map of a trial: one map, or one for every `lifetime` images.
+
+    The first map is that of the seed itself.
+
+    Example:
+        >>> [images for _, images in fault_maps(3, 5, 2)]
+        [range(0, 2), range(2, 4), range(4, 5)]
+    """
+    step = count if lifetime is None else lifetime
+    for place, start in enumerate(range(0, count, step)):
+        held = seed if place == 0 else derived_seed(seed, "map", place)
+        yield held, range(start, min(start + step, count))
+
+
+def _answers_under_map(
+    prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
+) -> Tensor | None:
+    """Logits of `images` under one fault map; None where the weights read as without faults."""
+    changed = list[Stored]()
     parameters = dict(prepared.network.module.named_parameters())
     memory, storage = prepared.stored.values(), prepared.storage
-    chosen = choose(memory, prepared.setup.fault, storage, ber=point.ber, seed=point.seed)
+    chosen = _chosen(prepared, ber, seed)
     try:
         for stored in memory:
             faults = corrupt(stored, chosen)
@@ -54,27 +113,22 @@ def run_trial(prepared: Prepared, point: Point) -> Outcome:
             if faults.flipped_words == 0:
                 continue
             reading = read(stored, faults.fields, storage)
-            tally.corrected += reading.corrected
-            tally.detected += reading.detected
-            tally.nonfinite += reading.nonfinite
+            tally.note(reading)
             if not torch.equal(reading.weight.view(torch.int32), stored.clean.view(torch.int32)):
                 changed.append(stored)
                 parameters[stored.name].copy_(reading.weight)
-        counts = _counts(prepared) if changed else prepared.counts
+        return prepared.forward.answers(prepared.data, images) if changed else None
     finally:
         for stored in changed:
             parameters[stored.name].copy_(stored.clean)
-    return Outcome(
-        counts,
-        tally.bits,
-        tally.words,
-        tally.digest.hexdigest(),
-        tally.corrected,
-        tally.detected,
-        tally.nonfinite,
-    )
 
 
-def _counts(prepared: Prepared) -> Counts:
-    logits = answers(prepared.network.module, prepared.data)
-    return judge(logits, prepared.data.labels, prepared.fault_free)
+def _chosen(prepared: Prepared, ber: float, seed: int) -> Flips:
+    """Which bits flip: drawn, or sought by an attack."""
+    fault = prepared.setup.fault
+    if not fault.attacks:
+        memory = prepared.stored.values()
+        return choose(memory, fault, prepared.storage, ber=ber, seed=seed)
+    if prepared.subject is None:
+        raise ValueError(f"{fault.name} learns from a profile split, and there is none")
+    return fault.attack(prepared.subject, ber, seed)

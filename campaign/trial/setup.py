@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from campaign.lazy import torch
+from campaign.methods import Method, State
+from campaign.networks.sites import Site, Visit, in_turn
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
-from campaign.trial.evaluate import Counts, TestSet, answers, judge
-from campaign.trial.memory import Storage, Stored, exempt_positions, exposed_bits, write
+from campaign.trial.evaluate import Counts, TestSet, judge
+from campaign.trial.forward import Forward
+from campaign.trial.memory import (
+    Storage,
+    Stored,
+    constant_bits,
+    exempt_positions,
+    exposed_bits,
+    write,
+)
+from campaign.trial.subject import StoredSubject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,11 +39,13 @@ class Network:
         module: The live network, in eval mode; its parameters are overwritten by setups.
         trained: Parameters by name, float32, as trained.
         kinds: Kind of each parameter: weights, biases, norms, other.
+        buffers: Buffers by name, such as the running statistics of BatchNorm, as trained.
     """
 
     module: nn.Module
     trained: Mapping[str, Tensor]
     kinds: Mapping[str, str]
+    buffers: Mapping[str, Tensor]
 
     @classmethod
     def load(
@@ -41,7 +55,14 @@ class Network:
         module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         module = module.to(device).eval().requires_grad_(False)
         trained = {n: p.detach().clone() for n, p in module.named_parameters()}
-        return cls(module, trained, parameter_kinds(module))
+        buffers = {n: b.detach().clone() for n, b in module.named_buffers()}
+        return cls(module, trained, parameter_kinds(module), buffers)
+
+    def reset(self, changed: Mapping[str, Tensor]) -> None:
+        """Set every parameter and buffer to `changed` where it stands there, else as trained."""
+        live = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+        for name, trained in {**self.trained, **self.buffers}.items():
+            live[name].copy_(changed.get(name, trained))
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,10 @@ class Prepared:
         network: Its network; exposed parameters hold ``stored[name].clean`` between trials.
         storage: How weights are stored and read.
         stored: The exposed parameters in memory, by name.
+        forward: The network with what stands around it.
         data: The test set.
+        subject: What attacks look at; None where there is no profile split.
+        learnt: What each method of the stack has observed.
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
     """
@@ -62,7 +86,10 @@ class Prepared:
     network: Network
     storage: Storage
     stored: Mapping[str, Stored]
+    forward: Forward
     data: TestSet
+    subject: StoredSubject | None
+    learnt: tuple[State, ...]
     fault_free: Tensor
     counts: Counts
 
@@ -77,29 +104,37 @@ class Prepared:
         return sum(stored.check_bits for stored in self.stored.values())
 
     @property
+    def constant_bits(self) -> int:
+        """Bits of the constants of all methods, in protected memory."""
+        held = sum(stored.constant_bits for stored in self.stored.values())
+        return held + sum(constant_bits(seen) for seen in self.learnt)
+
+    @property
     def exposed_bits(self) -> int:
         """Bits that a fault may hit."""
         return sum(exposed_bits(stored, self.storage) for stored in self.stored.values())
 
 
-def prepare(setup: Setup, network: Network, data: TestSet) -> Prepared:
+def prepare(
+    setup: Setup, network: Network, data: TestSet, split: TestSet | None = None
+) -> Prepared:
     """Store the exposed weights of `network` as `setup` says and answer without faults.
+
+    Args:
+        setup: What to prepare.
+        network: Its network.
+        data: The images that trials are judged on.
+        split: The images that methods and attacks learn from, where the setup needs them.
 
     Raises:
         ValueError: If no parameter is exposed, a weight cannot be stored so, or the network does
-            not fit the data; the text names the parameter.
+            not fit the data or a method; the text names the parameter or layer.
     """
-    targets = setup.targets
-    exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
-    storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt, not targets.only_bits)
-    names = [n for n in network.trained if targets.match(n, network.kinds[n])]
-    if not names:
-        raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
-    stored = {name: write(name, network.trained[name], storage) for name in names}
-    parameters = dict(network.module.named_parameters())
-    for name, trained in network.trained.items():
-        parameters[name].copy_(stored[name].clean if name in stored else trained)
-    fault_free = answers(network.module, data)
+    storage, stored = _stored(setup, network)
+    forward = _settled(setup, network, storage, stored)
+    forward, learnt = _guarded(forward, storage, stored, split)
+    subject = None if split is None else StoredSubject(forward, stored, storage, split)
+    fault_free = forward.answers(data)
     highest = int(data.labels.max())
     if highest >= fault_free.shape[1]:
         raise ValueError(
@@ -107,4 +142,55 @@ def prepare(setup: Setup, network: Network, data: TestSet) -> Prepared:
             f"{setup.model_name} answers {fault_free.shape[1]} classes"
         )
     counts = judge(fault_free, data.labels, fault_free)
-    return Prepared(setup, network, storage, stored, data, fault_free, counts)
+    return Prepared(
+        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts
+    )
+
+
+def _stored(setup: Setup, network: Network) -> tuple[Storage, dict[str, Stored]]:
+    targets = setup.targets
+    exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
+    storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt, not targets.only_bits)
+    names = [n for n in network.trained if targets.match(n, network.kinds[n])]
+    if not names and not targets.activations:
+        raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
+    return storage, {name: write(name, network.trained[name], storage) for name in names}
+
+
+def _settled(
+    setup: Setup, network: Network, storage: Storage, stored: Mapping[str, Stored]
+) -> Forward:
+    """The live network with every weight as read, and the rest adapted to it."""
+    changed, divisor = {name: held.clean for name, held in stored.items()}, 1.0
+    network.reset(changed)
+    for place, method in enumerate(storage.stack):
+        states = {name: held.states[place] for name, held in stored.items()}
+        settled = method.settle(network.module, states)
+        changed |= settled.values
+        divisor *= settled.logits_divisor
+        network.reset(changed)
+    return Forward(network.module, None, divisor)
+
+
+def _guarded(
+    forward: Forward, storage: Storage, stored: Mapping[str, Stored], split: TestSet | None
+) -> tuple[Forward, tuple[State, ...]]:
+    """The network with the guards of the stack, each learnt behind those before it."""
+    learnt, visits = [], list[Visit]()
+    for method in storage.stack:
+        seen: State = {}
+        if method.observes:
+            if split is None:
+                raise ValueError(f"{method.name} learns from a profile split, and there is none")
+            seen = method.observe(StoredSubject(forward, stored, storage, split))
+            # Tensors made in inference mode cannot take part in a gradient.
+            seen = {name: held.clone() for name, held in seen.items()}
+        learnt.append(seen)
+        if method.guards:
+            visits.append(partial(_guard, method, seen))
+            forward = forward._replace(visit=in_turn(visits))
+    return forward, tuple(learnt)
+
+
+def _guard(method: Method, seen: State, site: Site, value: Tensor) -> Tensor:
+    return method.guard(site, value, seen)

@@ -6,13 +6,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
 from campaign.sources import Images, Preprocess
 from campaign.spec.grid import Point, Setup
-from campaign.trial.evaluate import Counts, TestSet
+from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.setup import Network, Prepared, prepare
 
@@ -33,6 +34,11 @@ def model_asset(setup: Setup) -> str:
 def data_asset(preprocess: Preprocess) -> str:
     """Under which key workers find the test set in the geometry of `preprocess`."""
     return f"data:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
+
+
+def profile_asset(preprocess: Preprocess) -> str:
+    """Under which key workers find the images that the profile split is taken from."""
+    return f"profile:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
 
 
 def fault_asset(setup: Setup) -> str:
@@ -95,7 +101,7 @@ class TrialWorker:
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
         self._networks: dict[str, Network] = {}
-        self._data: dict[tuple[Preprocess, int | None], TestSet] = {}
+        self._data: dict[str, tuple[object, TestSet]] = {}
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
 
@@ -141,7 +147,8 @@ class TrialWorker:
             self._prepared = None
             try:
                 network, data = self._network(setup), self._test_set(setup)
-                self._prepared = prepare(self._with_fault(setup), network, data)
+                split = self._split(setup)
+                self._prepared = prepare(self._with_fault(setup), network, data, split)
             except Exception as error:
                 self._refused = (setup.setup_id, error)
                 raise
@@ -161,19 +168,43 @@ class TrialWorker:
         return self._networks[setup.model_name]
 
     def _test_set(self, setup: Setup) -> TestSet:
+        """The images that trials are judged on."""
+        profile = setup.profile
+        held_out = 0 if profile is None or profile.dataset is not None else profile.images
+
+        def choose(count: int) -> NDArray[np.int64]:
+            return chosen_images(count, setup.subset, held_out)
+
+        return self._images("test", data_asset(setup.model.preprocess), setup, choose)
+
+    def _split(self, setup: Setup) -> TestSet | None:
+        """The images that the setup learns from, if it does."""
+        profile, how = setup.profile, setup.model.preprocess
+        if profile is None or setup.needs_profile is None:
+            return None
+        asset = data_asset(how) if profile.dataset is None else profile_asset(how)
+        return self._images(
+            "profile", asset, setup, partial(held_out_images, held_out=profile.images)
+        )
+
+    def _images(
+        self, use: str, asset: str, setup: Setup, choose: Callable[[int], NDArray[np.int64]]
+    ) -> TestSet:
         preprocess = setup.model.preprocess
-        key = (preprocess, setup.subset)
-        if key not in self._data:
-            self._data.clear()
-            images = cast("Images", self.assets(data_asset(preprocess)))
-            self._data[key] = TestSet.load(
+        key = (asset, preprocess, setup.subset, setup.profile)
+        held = self._data.get(use)
+        if held is None or held[0] != key:
+            self._data.pop(use, None)
+            images = cast("Images", self.assets(asset))
+            loaded = TestSet.load(
                 images,
                 preprocess,
-                subset=setup.subset,
+                chosen=choose(len(images.labels)),
                 batch_size=self.work.batch_size,
                 device=self.device,
             )
-        return self._data[key]
+            self._data[use] = key, loaded
+        return self._data[use][1]
 
     def _device_name(self) -> str:
         if self.device.type == "cpu":

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 TOP = (
-    "name, description, models, dataset, grid, fault, targets, evaluation, engine, output, extends"
+    "name, description, models, dataset, grid, fault, targets, lifetime, fold_batchnorm, profile, "
+    "evaluation, engine, output, extends"
 )
 GRID = "dtype, method, ber, seeds, t, nonfinite, clean, exclude, include"
 RULE = "model, dtype, method, t, nonfinite, ber, seed"

@@ -81,7 +81,8 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "nothing exposed": (
         {"name: x": "name: x\ntargets: {weights: false}"},
-        "2:1: targets: nothing is exposed; set one of weights, biases, norms, other to true",
+        "2:1: targets: nothing is exposed; set one of weights, biases, norms, other, activations "
+        "to true",
     ),
 }
 

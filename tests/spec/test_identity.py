@@ -23,7 +23,7 @@ from campaign.spec.identity import (
     setup_identity,
 )
 from campaign.spec.load import load
-from campaign.trial.evaluate import subset_indices
+from campaign.trial.evaluate import chosen_images
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "identities.json"
 SPEC = """\
@@ -56,7 +56,7 @@ def test_trial_ids_are_frozen(grids) -> None:
     found = {
         "trials": [p.trial_id for grid in identify(grids, DIGESTS) for p in grid.points()],
         "identity": setup_identity(grids[0].setup, DIGESTS),
-        "subset_of_1000": subset_indices(1000, 10).tolist(),
+        "subset_of_1000": chosen_images(1000, 10).tolist(),
     }
     if os.environ.get("CAMPAIGN_REFREEZE"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

@@ -24,7 +24,7 @@ def network() -> Network:
 def digits() -> TestSet:
     how = MODELS.make("digits_cnn").preprocess
     images = DATASETS.make("digits").images(how)
-    return TestSet.load(images, how, subset=None, batch_size=200, device=torch.device("cpu"))
+    return TestSet.load(images, how, chosen=None, batch_size=200, device=torch.device("cpu"))
 
 
 class MakeSetup:

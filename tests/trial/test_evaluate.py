@@ -13,11 +13,11 @@ from campaign.sources import Images, Preprocess
 from campaign.trial.evaluate import (
     Counts,
     TestSet,
-    answers,
+    chosen_images,
     judge,
     normalise,
-    subset_indices,
 )
+from campaign.trial.forward import Forward
 
 
 def best(row: list[float], k: int) -> list[int]:
@@ -104,9 +104,9 @@ def test_answers_come_in_order_for_any_batch_size(batch_size: int) -> None:
         np.arange(20, dtype=np.int64),
     )
     data = TestSet.load(
-        images, Preprocess(), subset=None, batch_size=batch_size, device=torch.device("cpu")
+        images, Preprocess(), chosen=None, batch_size=batch_size, device=torch.device("cpu")
     )
-    found = answers(torch.nn.Flatten(), data)
+    found = Forward(torch.nn.Flatten()).answers(data)
     torch.testing.assert_close(found, torch.from_numpy(images.pixels).view(20, -1) / 255)
 
 
@@ -120,8 +120,8 @@ def test_large_sets_are_normalised_batch_by_batch_to_the_same_values(
     how = Preprocess(mean=(0.5,), std=(0.25,))
 
     def load() -> torch.Tensor:
-        data = TestSet.load(images, how, subset=None, batch_size=4, device=torch.device("cpu"))
-        return answers(torch.nn.Flatten(), data)
+        data = TestSet.load(images, how, chosen=None, batch_size=4, device=torch.device("cpu"))
+        return Forward(torch.nn.Flatten()).answers(data)
 
     whole = load()
     monkeypatch.setattr("campaign.trial.evaluate.MOST_NORMALISED_BYTES", 0)
@@ -129,8 +129,8 @@ def test_large_sets_are_normalised_batch_by_batch_to_the_same_values(
 
 
 def test_a_subset_is_fixed_spread_and_nested() -> None:
-    small, large = subset_indices(50_000, 1300), subset_indices(50_000, 5000)
+    small, large = chosen_images(50_000, 1300), chosen_images(50_000, 5000)
     assert set(small) < set(large)
     assert (np.diff(small) > 0).all()
     assert len(set(small // 50)) > 700  # of 1,000 classes in sorted order
-    np.testing.assert_array_equal(small, subset_indices(50_000, 1300))
+    np.testing.assert_array_equal(small, chosen_images(50_000, 1300))

@@ -10,7 +10,8 @@ import torch
 
 from campaign.faults import FAULTS, Stream
 from campaign.spec.grid import Point, Targets
-from campaign.trial.evaluate import TestSet, answers, judge
+from campaign.trial.evaluate import TestSet, judge
+from campaign.trial.forward import Forward
 from campaign.trial.memory import choose, corrupt
 from campaign.trial.run import run_trial
 from campaign.trial.setup import Network, prepare
@@ -55,7 +56,7 @@ def test_a_trial_is_what_a_plain_loop_over_a_copy_gives(make_setup, network, dig
     prepared = prepare(make_setup("fp32", nonfinite="propagate"), network, digits)
     point = Point("x", 3e-4, 11)
     outcome = run_trial(prepared, point)
-    copy = type(network)(prepared.setup.model.build(), network.trained, network.kinds).module
+    copy = type(network)(prepared.setup.model.build(), network.trained, network.kinds, {}).module
     state, flips = {}, 0
     for name, value in network.module.state_dict().items():
         words = value.numpy().copy()
@@ -69,7 +70,7 @@ def test_a_trial_is_what_a_plain_loop_over_a_copy_gives(make_setup, network, dig
             flips += len(positions)
         state[name] = torch.from_numpy(words)
     copy.load_state_dict(state)
-    counts = judge(answers(copy, digits), digits.labels, prepared.fault_free)
+    counts = judge(Forward(copy).answers(digits), digits.labels, prepared.fault_free)
     assert outcome.counts == counts
     assert outcome.flipped_bits == flips > 0
 
@@ -98,7 +99,7 @@ def test_without_a_flip_the_fault_free_counts_are_those_of_an_evaluation(
 ) -> None:
     prepared = prepare(make_setup("q2_5"), network, digits)
     outcome = run_trial(prepared, Point("x", 0.0, 0))
-    logits = answers(network.module, digits)
+    logits = Forward(network.module).answers(digits)
     assert outcome.counts == judge(logits, digits.labels, logits)
     assert outcome.counts.n_masked == outcome.counts.n_samples == 600
     assert (outcome.flipped_bits, outcome.flipped_words) == (0, 0)

@@ -1,0 +1,56 @@
+"""What a network answers, with guards and faults at the sites of its forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from campaign.lazy import torch
+from campaign.networks.sites import Visit, in_turn, watched
+from campaign.trial.evaluate import TestSet
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Forward(NamedTuple):
+    """A network with what stands around it."""
+
+    module: nn.Module
+    """The live network."""
+    visit: Visit | None = None
+    """What guards do at every site."""
+    logits_divisor: float = 1.0
+
+    def answers(
+        self,
+        data: TestSet,
+        images: range | None = None,
+        faulty: Callable[[int], Visit] | None = None,
+    ) -> Tensor:
+        """Logits of images, float32 (n, classes), on the device of `data`.
+
+        Args:
+            data: The images.
+            images: Which of them; all if None.
+            faulty: Gives, for the place of the first image of a batch, what happens at every site
+                before the guards.
+        """
+        images = range(len(data)) if images is None else images
+        with torch.inference_mode():
+            parts = [
+                self.batch(
+                    data.batch(start, images.stop), None if faulty is None else faulty(start)
+                )
+                for start in range(images.start, images.stop, data.batch_size)
+            ]
+            return torch.cat(parts)
+
+    def batch(self, images: Tensor, before: Visit | None = None) -> Tensor:
+        """Logits of normalised images, float32 (n, classes); `before` is done before the guards."""
+        visits = [visit for visit in (before, self.visit) if visit is not None]
+        with watched(self.module, in_turn(visits)):
+            logits: Tensor = self.module(images).to(torch.float32)
+        if self.logits_divisor == 1:
+            return logits
+        return (logits.double() / self.logits_divisor).to(torch.float32)
