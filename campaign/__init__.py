@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-SEMANTICS = 1
+SEMANTICS = 2
 """The meaning of a trial. Part of every identity; raised when the same spec gives other rows."""

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from campaign.faults.base import FAULTS, FaultModel
 from campaign.faults.streams import Stream
-from campaign.faults.thresholds import failing_cells
+from campaign.faults.thresholds import failing_places
 from campaign.lazy import np
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class BitFlip(FaultModel):
     """Each bit flips independently with probability `ber`; the count is Binomial(bits, ber).
 
-    Every bit has a threshold u, uniform on (0, 1], fixed by the seed; it flips iff u <= ber. So the
+    Every bit has a threshold u, uniform on (0, 1), fixed by the seed; it flips iff u <= ber. So the
     flips at a lower BER are a subset of those at a higher one (nested common random numbers).
     Cost: O(flips) time and memory. Source: the fault model of arXiv 2411.18993 and 2006.13977.
     """
@@ -32,4 +32,4 @@ class BitFlip(FaultModel):
     name: ClassVar[str] = "bit_flip"
 
     def sample(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:
-        return failing_cells(words.bits, ber, stream).positions
+        return failing_places(words.bits, ber, stream)

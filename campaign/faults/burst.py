@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from campaign.faults.base import FAULTS, FaultModel
 from campaign.faults.streams import Stream
-from campaign.faults.thresholds import failing_cells
+from campaign.faults.thresholds import failing_places
 from campaign.lazy import np
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Burst(FaultModel):
         rows, rest = divmod(words.bits, self.row_bits)
         full, short = _starts(self.row_bits, self.length), _starts(rest, self.length)
         rate = _event_rate(words.bits, self.row_bits, self.length, ber)
-        starts = failing_cells(rows * full + short, rate, stream).positions
+        starts = failing_places(rows * full + short, rate, stream)
         row = np.minimum(starts // full, rows)
         column = starts - row * full
         covered = np.arange(self.length, dtype=np.int64) + column[:, None]

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from campaign.bits import stored_bits
 from campaign.faults.base import FAULTS, FaultModel
 from campaign.faults.streams import Stream
-from campaign.faults.thresholds import failing_cells
+from campaign.faults.thresholds import failing_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ class StuckAt(FaultModel):
     value: Literal[0, 1, "random"] = "random"
 
     def sample(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:
-        cells = failing_cells(words.bits, ber, stream).positions
+        cells = failing_places(words.bits, ber, stream)
         stuck = stream.coins(cells) if self.value == "random" else self.value
         harmed: NDArray[np.bool_] = stored_bits(words, cells) != stuck
         return cells[harmed]

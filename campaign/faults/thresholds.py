@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FIRST_BLOCK = 64
+MOST_BLOCK = 1 << 20
+MOST_BY_HITS = 0.875
+"""Up to this rate, hits are drawn; above it, most would fall on cells that were hit before."""
+
+
 class Cells(NamedTuple):
     """Cells that fail, and from which rate on."""
 
@@ -25,27 +31,68 @@ class Cells(NamedTuple):
 def failing_cells(count: int, rate: float, stream: Stream) -> Cells:
     """Those of `count` cells whose threshold is at most `rate`.
 
-    Every cell has a threshold u, uniform on (0, 1] and fixed by the stream; it fails iff u <= rate.
+    Every cell has a threshold u, uniform on (0, 1) and fixed by the stream; it fails iff u <= rate.
     So the cells that fail at a lower rate are among those at a higher one (nested common random
-    numbers). Only the thresholds up to `rate` are ever made: they are drawn in bands
-    (2^-(k+1), 2^-k], each an independent Bernoulli process of its own (geometric gaps), and a cell
-    takes its lowest. The first band, from 0, is the one in which about one cell of all is
-    expected; the last ends at 1. Time and memory grow with the cells that fail.
+    numbers). Hits arrive at random cells as a Poisson process of rate 1 a cell; the first hit of a
+    cell, at time s, gives it the threshold 1 - exp(-s), which is uniform, and independent of all
+    others because the process of each cell is. Time and memory grow with the cells that fail, and
+    above `MOST_BY_HITS` with all cells.
+
+    Source: the splitting of a Poisson process, Kingman, Poisson Processes, 1993, 2.4.
     """
     if rate <= 0 or count == 0:
         return Cells(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
-    places, levels, low = [], [], 0.0
-    for exponent in range(count.bit_length(), -1, -1):
-        high = 2.0**-exponent
-        hits = bernoulli_positions(count, (high - low) / (1.0 - low), stream)
-        thresholds = high - (high - low) * stream.uniform(hits.size)
-        kept = thresholds <= rate
-        places.append(hits[kept])
-        levels.append(thresholds[kept])
-        if rate <= high:
+    places, times = _hits(count, -math.log1p(-min(rate, MOST_BY_HITS)) * count, stream)
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    first = np.diff(ordered, prepend=-1) > 0
+    found = Cells(ordered[first], -np.expm1(-times[order[first]] / count))
+    return found if rate <= MOST_BY_HITS else _rest(found, count, rate, stream)
+
+
+def failing_places(count: int, rate: float, stream: Stream) -> NDArray[np.int64]:
+    """The positions of `failing_cells`, sooner."""
+    if rate <= 0 or count == 0:
+        return np.empty(0, dtype=np.int64)
+    if rate > MOST_BY_HITS:
+        return failing_cells(count, rate, stream).positions
+    places, _ = _hits(count, -math.log1p(-rate) * count, stream)
+    places.sort()
+    return places[np.diff(places, prepend=-1) > 0]
+
+
+def _hits(count: int, end: float, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cell and time (in units of 1 / count) of every hit until `end`, in order.
+
+    Hits are drawn in blocks of sizes that do not depend on `end`, so that a time is always summed
+    in the same way: the hits until an earlier end are the first of those until a later one.
+    """
+    places, times, last, size = [], [], 0.0, FIRST_BLOCK
+    while True:
+        gaps, where = stream.uniform(size), stream.uniform(size)
+        arrived = np.cumsum(-np.log1p(-gaps)) + last
+        places.append((where * count).astype(np.int64))
+        times.append(arrived)
+        last, size = float(arrived[-1]), min(2 * size, MOST_BLOCK)
+        if last > end:
             break
-        low = high
-    return _lowest_of_each(np.concatenate(places), np.concatenate(levels))
+    kept = sum(map(len, times)) - len(times[-1]) + int(np.searchsorted(times[-1], end, "right"))
+    return np.concatenate(places)[:kept], np.concatenate(times)[:kept]
+
+
+def _rest(found: Cells, count: int, rate: float, stream: Stream) -> Cells:
+    """`found`, and of the cells without a hit those whose threshold, now drawn, is low enough."""
+    missing = np.ones(count, dtype=np.bool_)
+    missing[found.positions] = False
+    places = np.flatnonzero(missing)
+    drawn = 1.0 - (1.0 - MOST_BY_HITS) * stream.uniform(places.size)
+    kept = drawn <= rate
+    thresholds = np.empty(count)
+    thresholds[found.positions], thresholds[places] = found.thresholds, drawn
+    missing[places[~kept]] = False
+    missing[found.positions] = True
+    failing = np.flatnonzero(missing)
+    return Cells(failing, thresholds[failing])
 
 
 def lowest(
@@ -80,42 +127,8 @@ def lowest(
     }
 
 
-def bernoulli_positions(count: int, rate: float, stream: Stream) -> NDArray[np.int64]:
-    """The successes of `count` independent trials of probability `rate`, ascending.
-
-    The gaps between successes are geometric, 1 + floor(log(1 - u) / log(1 - rate)), which gives
-    exactly the Bernoulli process in O(successes). Source: Devroye, Non-Uniform Random Variate
-    Generation, 1986, X.2.
-
-    Example:
-        >>> bernoulli_positions(5, 1.0, Stream(0, "w", "payload", 8))
-        array([0, 1, 2, 3, 4])
-    """
-    if rate >= 1.0:
-        return np.arange(count, dtype=np.int64)
-    log_miss = math.log1p(-rate)
-    expected = count * rate
-    block = int(expected + 6.0 * math.sqrt(expected) + 4.0)
-    parts, last = [], -1
-    while last < count:
-        gaps = np.floor(np.log1p(-stream.uniform(block)) / log_miss) + 1.0
-        ends = last + np.cumsum(np.minimum(gaps, count + 1.0)).astype(np.int64)
-        parts.append(ends)
-        last = int(ends[-1])
-    positions = np.concatenate(parts)
-    return positions[: int(np.searchsorted(positions, count))]
-
-
 def _exposed_cells(key: FieldKey, exposed: Exposed, rate: float, seed: int) -> Cells:
     stream = Stream(seed, key.tensor, key.field, exposed.words.width)
     found = failing_cells(exposed.words.bits, rate, stream)
     kept = exposed.may_flip(found.positions)
     return Cells(found.positions[kept], found.thresholds[kept])
-
-
-def _lowest_of_each(positions: NDArray[np.int64], thresholds: NDArray[np.float64]) -> Cells:
-    """Each position once, ascending, with the threshold that stands first (of the lowest band)."""
-    order = np.argsort(positions, kind="stable")
-    ordered = positions[order]
-    first = np.diff(ordered, prepend=-1) > 0
-    return Cells(ordered[first], thresholds[order[first]])

@@ -1,0 +1,92 @@
+"""Thresholds of cells: uniform, independent, nested; against a loop over single hits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from campaign.faults import Stream
+from campaign.faults.thresholds import FIRST_BLOCK, failing_cells, failing_places
+
+RATES = [1e-300, 2**-20, 1e-3, 0.1, 0.5, 0.875, 0.8751, 0.95, 1 - 2**-20, 1.0]
+SIX_SIGMA = 2e-9
+
+
+def stream(seed: int) -> Stream:
+    """Random numbers of some tensor."""
+    return Stream(seed, "w", "payload", 8)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("count", [1, 2, 1000, 100_000])
+def test_cells_are_ascending_distinct_inside_and_low_enough(rate: float, count: int) -> None:
+    cells = failing_cells(count, rate, stream(1))
+    assert cells.positions.dtype == np.int64
+    assert bool((np.diff(cells.positions) > 0).all())
+    assert cells.positions.size == 0 or 0 <= cells.positions[0] <= cells.positions[-1] < count
+    assert bool((cells.thresholds <= rate * (1 + 1e-12)).all())
+    assert bool((cells.thresholds >= 0).all())
+    np.testing.assert_array_equal(failing_places(count, rate, stream(1)), cells.positions)
+
+
+def test_every_cell_fails_at_rate_1_and_none_at_rate_0() -> None:
+    assert failing_places(500, 1.0, stream(1)).tolist() == list(range(500))
+    assert failing_places(500, 0.0, stream(1)).size == 0
+    assert failing_cells(0, 0.5, stream(1)).positions.size == 0
+
+
+def first_hits(count: int, rate: float, source: Stream) -> dict[int, float]:
+    """Threshold of each failing cell, one hit after the other, from the same uniforms."""
+    found: dict[int, float] = {}
+    time, size = 0.0, FIRST_BLOCK
+    while True:
+        gaps, where = source.uniform(size).tolist(), source.uniform(size).tolist()
+        for gap, place in zip(gaps, where, strict=True):
+            time += -math.log1p(-gap)
+            if -math.expm1(-time / count) > rate:
+                return found
+            found.setdefault(math.floor(place * count), -math.expm1(-time / count))
+        size *= 2
+
+
+@pytest.mark.parametrize(("count", "rate"), [(1, 0.5), (7, 0.8), (300, 0.3), (100_000, 1e-3)])
+def test_cells_are_those_of_a_loop_over_single_hits(count: int, rate: float) -> None:
+    for seed in range(20):
+        expected = first_hits(count, rate, stream(seed))
+        cells = failing_cells(count, rate, stream(seed))
+        assert cells.positions.tolist() == sorted(expected)
+        told = [expected[place] for place in sorted(expected)]
+        np.testing.assert_allclose(cells.thresholds, told, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.875, 1.0])
+def test_thresholds_are_uniform_up_to_the_rate(rate: float) -> None:
+    cells = failing_cells(200_000, rate, stream(2))
+    assert stats.kstest(cells.thresholds / rate, "uniform").pvalue > SIX_SIGMA
+    assert abs(cells.positions.size - 200_000 * rate) <= 6 * (200_000 * rate * (1 - rate)) ** 0.5
+
+
+def test_a_cell_keeps_its_threshold_at_every_rate() -> None:
+    every = dict(zip(*map(np.ndarray.tolist, failing_cells(5000, 1.0, stream(4))), strict=True))
+    assert len(every) == 5000
+    for rate in RATES:
+        cells = failing_cells(5000, rate, stream(4))
+        wanted = sorted(place for place, threshold in every.items() if threshold <= rate)
+        assert cells.positions.tolist() == wanted
+        assert cells.thresholds.tolist() == [every[place] for place in wanted]
+
+
+def test_neighbours_fail_independently() -> None:
+    """Of 2^18 pairs of neighbours, those that both fail are binomial."""
+    failed = np.zeros(1 << 19, dtype=np.bool_)
+    failed[failing_places(failed.size, 0.2, stream(5))] = True
+    pairs = failed.reshape(-1, 2).all(1)
+    assert abs(pairs.sum() - 0.04 * pairs.size) < 6 * (0.04 * 0.96 * pairs.size) ** 0.5
+
+
+def test_every_cell_is_as_likely() -> None:
+    hits = np.concatenate([failing_places(64, 0.05, stream(seed)) for seed in range(5000)])
+    assert stats.chisquare(np.bincount(hits, minlength=64)).pvalue > SIX_SIGMA
