@@ -13,6 +13,7 @@ from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
 from campaign.sources import Images, Preprocess
 from campaign.spec.grid import Point, Setup
+from campaign.trial.allocator import keep_freed_memory
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.setup import Network, Prepared, prepare
@@ -95,6 +96,7 @@ class TrialWorker:
         gpu = work.use_gpu and torch.cuda.is_available()
         self.device = torch.device("cuda" if gpu else "cpu")
         if not gpu:
+            keep_freed_memory()
             torch.set_num_threads(work.threads)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
