@@ -2,7 +2,8 @@
 
 A test that takes ``fmt``, ``method`` or ``fault`` runs for every number format, method or fault
 model, each with every single option changed; ``component`` is any of the three, ``pair`` every
-stack of two methods, ``registered`` every class of every registry.
+stack of two methods, ``registered`` every class of every registry; ``guarding`` and
+``guarding_pair`` are those methods and stacks that stand at the sites of a forward pass.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "fault": lambda: every(FAULTS),
         "component": lambda: [*every(FORMATS), *every(METHODS), *every(FAULTS)],
         "pair": pairs,
+        "guarding": lambda: [p for p in every(METHODS) if p.values[0].guards],
+        "guarding_pair": lambda: [p for p in pairs() if all(m.guards for m in p.values[0])],
         "registered": classes,
     }
     for argument in set(found) & set(metafunc.fixturenames):

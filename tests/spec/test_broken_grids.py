@@ -79,6 +79,11 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
         {"name: x": "name: x\ntargets: {exempt_bits: 32}"},
         "2:11: targets.exempt_bits: fp32 has no bit 32; allowed: 0..31",
     ),
+    "a learner without a profile split": (
+        {"method: none": "method: [none, [nan_filter, ranger]]"},
+        "6:18: grid.method[1]: ranger learns from images that trials are not judged on: name them "
+        "as profile: {images: 500} (held out of the test set) or profile: {dataset: ...}",
+    ),
     "nothing exposed": (
         {"name: x": "name: x\ntargets: {weights: false}"},
         "2:1: targets: nothing is exposed; set one of weights, biases, norms, other, activations "
