@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from campaign.lazy import torch
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -102,6 +104,8 @@ def _calls(visit: Visit) -> Any:  # noqa: ANN401
             self.counts = {"layer": 0, "activation": 0}
 
         def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
+            """What is done when the module at `path` is called."""
+
             def enter(part: nn.Module, given: Any) -> None:  # noqa: ANN401
                 if not path:
                     self.path, self.counts = [], dict.fromkeys(self.counts, 0)
@@ -110,6 +114,7 @@ def _calls(visit: Visit) -> Any:  # noqa: ANN401
             return enter
 
         def leaving(self, part: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
+            """What is done when a module returns."""
             if self.path:
                 self.path.pop()
 
@@ -120,18 +125,23 @@ def _calls(visit: Visit) -> Any:  # noqa: ANN401
             args: Any = (),  # noqa: ANN401
             kwargs: Any = None,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
-            output = func(*args, **(kwargs or {}))
+            kwargs = kwargs or {}
             kind = _kind(func)
             if kind is None or not self.path:
-                return output
+                return func(*args, **kwargs)
+            given: Any = args[0] if args else None
+            if kind == "activation" and given is not None and torch.is_grad_enabled():
+                # What a call in place writes over is what its gradient needs.
+                args = (given.clone(), *args[1:])
+            output = func(*args, **kwargs)
+            in_place = bool(args) and output is args[0]
             name = func.__name__.rstrip("_")
             site = Site(kind, self.counts[kind], self.path[-1], name)
             self.counts[kind] += 1
             if isinstance(output, tuple):
                 return visit(site, output[0]), *output[1:]
             changed = visit(site, output)
-            in_place = bool(args) and output is args[0] and changed is not output
-            return output.copy_(changed) if in_place else changed
+            return given.copy_(changed) if in_place and changed is not given else changed
 
     return Calls()
 
