@@ -34,6 +34,11 @@ class FaultModel(ABC):
         return True
 
     @property
+    def flips(self) -> int | None:
+        """How many bits flip at any rate above 0, None where the rate decides it."""
+        return None
+
+    @property
     def reads(self) -> str | None:
         """The file that the model needs, None where it needs none."""
         return None
@@ -43,13 +48,29 @@ class FaultModel(ABC):
         """Whether the model chooses bits by what they do to the network: it has an `attack`."""
         return False
 
+    @property
+    def learns(self) -> bool:
+        """Whether `attack` needs images of the profile split."""
+        return self.attacks
+
+    def refusal(self, bit_classes: Mapping[str, range]) -> str | None:
+        """Why the model has no meaning for words with these classes of bits, or None."""
+        return None
+
     def attack(self, subject: Subject, ber: float, seed: int) -> Flips:
         """Choose the bits that flip, looking at the network; in place of `sample_all`.
 
         Args:
-            subject: The network as stored and the profile split.
+            subject: The network as stored and the profile split, which may be empty where the model
+                does not `learn`.
             ber: Bit error rate, a probability in [0, 1]; 0 flips nothing.
             seed: The seed of the trial.
+
+        Returns:
+            Positions as of `sample`, none of them exempt; a field that is left out has no flip.
+
+        Raises:
+            ValueError: If the model has no meaning for this memory.
         """
         raise TypeError(f"{self.name} does not look at the network")
 

@@ -43,6 +43,10 @@ class ExactFlips(FaultModel):
     count: Annotated[int, Field(ge=1, strict=True)] | None = None
 
     @property
+    def flips(self) -> int | None:
+        return self.count
+
+    @property
     def takes_ber(self) -> bool:
         return self.count is None
 

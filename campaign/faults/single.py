@@ -36,6 +36,10 @@ class SingleFlip(FaultModel):
     name: ClassVar[str] = "single_flip"
 
     @property
+    def flips(self) -> int:
+        return 1
+
+    @property
     def takes_ber(self) -> bool:
         return False
 

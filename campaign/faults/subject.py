@@ -40,6 +40,13 @@ class Subject(Protocol):
     def n_images(self) -> int:
         """How many images the profile split has."""
 
+    @property
+    def bit_classes(self) -> Mapping[str, range]:
+        """Named groups of bit positions of a payload word, such as ``sign``."""
+
+    def sampled(self, images: int, seed: int) -> Subject:
+        """The same network with `images` of the images, which `seed` draws; all if fewer."""
+
     def weights(self, flips: Flips) -> Mapping[str, Tensor]:
         """Exposed parameters as read with `flips`, float32, by name."""
 
@@ -59,6 +66,23 @@ class Subject(Protocol):
 
     def gradients(self, flips: Flips) -> Mapping[str, Tensor]:
         """Gradient of `loss` by each exposed parameter as read with `flips`, float32, by name."""
+
+    def swing(self, name: str, bit: int, flips: Flips) -> Tensor:
+        """What each weight would change by if this one bit of its payload word flipped as well.
+
+        Words are read as they stand, without the corrections of codes; exact where methods restore
+        weights one by one.
+
+        Args:
+            name: The parameter.
+            bit: Position in a word, 0 = least significant.
+            flips: Bits that are flipped already.
+
+        Returns:
+            float64 in the shape of the parameter, for two float32 may lie further apart than
+            float32 reaches; infinity where a finite weight would become NaN or infinite, 0 where it
+            is not finite already.
+        """
 
     def draw(self, ber: float, seed: int) -> Flips:
         """Independent flips at `ber`; other bits than those of a trial with this seed."""

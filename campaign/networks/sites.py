@@ -125,10 +125,18 @@ def _calls(visit: Visit) -> Any:  # noqa: ANN401
             args: Any = (),  # noqa: ANN401
             kwargs: Any = None,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
-            kwargs = kwargs or {}
-            kind = _kind(func)
-            if kind is None or not self.path:
-                return func(*args, **kwargs)
+            kind = _kind(func) if self.path else None
+            if kind is None:
+                return func(*args, **(kwargs or {}))
+            return self._called(kind, func, args, kwargs or {})
+
+        def _called(
+            self,
+            kind: Literal["layer", "activation"],
+            func: Any,  # noqa: ANN401
+            args: Any,  # noqa: ANN401
+            kwargs: Any,  # noqa: ANN401
+        ) -> Any:  # noqa: ANN401
             given: Any = args[0] if args else None
             if kind == "activation" and given is not None and torch.is_grad_enabled():
                 # What a call in place writes over is what its gradient needs.

@@ -40,6 +40,8 @@ class SetupPlan:
 
     def expected_flips(self) -> list[tuple[float, float]]:
         """(BER, expected number of flipped bits), empty where the size is not known."""
+        if (flips := self.setup.fault.flips) is not None:
+            return [(ber, float(flips)) for ber in self.bers]
         return [] if self.bits is None else [(ber, ber * self.bits) for ber in self.bers]
 
 

@@ -125,18 +125,19 @@ class Setup:
     def needs_profile(self) -> str | None:
         """Who learns from the profile split, None where nobody does."""
         learners = [method.name for method in self.stack if method.observes]
-        learners += [self.fault.name] if self.fault.attacks else []
+        learners += [self.fault.name] if self.fault.learns else []
         if self.targets.activations and self.dtype.largest is None:
             learners.append(f"the scale of activations in {self.dtype.label}")
         return learners[0] if learners else None
 
     def refusals(self) -> list[str]:
-        """Why methods of the stack have no meaning for the number format; empty where they have."""
+        """Why methods or faults have no meaning for the number format; empty where they have."""
         kinds = self.targets.kinds
         reasons = [
             (method.name, method.refusal(self.dtype) or method.misfit(self.stack[:place], kinds))
             for place, method in enumerate(self.stack)
         ]
+        reasons.append((self.fault.name, self.fault.refusal(self.dtype.bit_classes)))
         return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
 
     @property

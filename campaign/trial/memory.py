@@ -197,9 +197,12 @@ def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Fau
     return Faults(fields, bits, changed, digest.digest() if changed else b"")
 
 
-def read(stored: Stored, fields: Mapping[str, Words], storage: Storage) -> Reading:
-    """Read a weight from (possibly corrupted) words; never raises, whatever the bits."""
-    payload, corrected, detected = _decoded(fields, storage)
+def read(
+    stored: Stored, fields: Mapping[str, Words], storage: Storage, *, decoding: bool = True
+) -> Reading:
+    """Read a weight from (possibly corrupted) words, by codes if `decoding`; never raises."""
+    found = _decoded(fields, storage) if decoding else (fields["payload"], 0, 0)
+    payload, corrected, detected = found
     scale = fields["scale"].data if "scale" in fields else stored.scale
     value = storage.dtype.decode(payload, scale)
     for method, state in zip(reversed(storage.stack), reversed(stored.states), strict=True):

@@ -129,6 +129,6 @@ def _chosen(prepared: Prepared, ber: float, seed: int) -> Flips:
     if not fault.attacks:
         memory = prepared.stored.values()
         return choose(memory, fault, prepared.storage, ber=ber, seed=seed)
-    if prepared.subject is None:
+    if fault.learns and not prepared.subject.n_images:
         raise ValueError(f"{fault.name} learns from a profile split, and there is none")
     return fault.attack(prepared.subject, ber, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class Prepared:
         stored: The exposed parameters in memory, by name.
         forward: The network with what stands around it.
         data: The test set.
-        subject: What attacks look at; None where there is no profile split.
+        subject: What attacks look at; without images where there is no profile split.
         learnt: What each method of the stack has observed.
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
@@ -88,7 +88,7 @@ class Prepared:
     stored: Mapping[str, Stored]
     forward: Forward
     data: TestSet
-    subject: StoredSubject | None
+    subject: StoredSubject
     learnt: tuple[State, ...]
     fault_free: Tensor
     counts: Counts
@@ -133,7 +133,8 @@ def prepare(
     storage, stored = _stored(setup, network)
     forward = _settled(setup, network, storage, stored)
     forward, learnt = _guarded(forward, storage, stored, split)
-    subject = None if split is None else StoredSubject(forward, stored, storage, split)
+    empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
+    subject = StoredSubject(forward, stored, storage, empty if split is None else split)
     fault_free = forward.answers(data)
     highest = int(data.labels.max())
     if highest >= fault_free.shape[1]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from campaign.faults import Exposed, FieldKey
+from campaign.bits import Words, mask_to_width
+from campaign.faults import Exposed, FieldKey, Stream
 from campaign.faults.bitflip import BitFlip
 from campaign.faults.streams import derived_seed
 from campaign.faults.subject import Flips
-from campaign.lazy import torch
+from campaign.lazy import np, torch
 from campaign.networks.sites import Visit, in_turn
 from campaign.trial.evaluate import TestSet
 from campaign.trial.forward import Forward
@@ -51,6 +52,19 @@ class StoredSubject:
     def n_images(self) -> int:
         return len(self.split)
 
+    @property
+    def bit_classes(self) -> Mapping[str, range]:
+        return self.storage.dtype.bit_classes
+
+    def sampled(self, images: int, seed: int) -> StoredSubject:
+        if images >= len(self.split):
+            return self
+        draws = Stream(seed, "profile", "attack", 64).uniform(len(self.split))
+        order = np.argsort(draws, kind="stable")
+        chosen = torch.from_numpy(np.sort(order[:images])).to(self.split.labels.device)
+        pixels, labels = self.split.pixels[chosen], self.split.labels[chosen]
+        return replace(self, split=replace(self.split, pixels=pixels, labels=labels))
+
     def weights(self, flips: Flips) -> Mapping[str, Tensor]:
         return {name: self._weight(stored, flips) for name, stored in self.stored.items()}
 
@@ -85,6 +99,18 @@ class StoredSubject:
                     if gradient is not None:
                         held += gradient
         return total
+
+    def swing(self, name: str, bit: int, flips: Flips) -> Tensor:
+        stored = self.stored[name]
+        fields = corrupt(stored, flips).fields
+        words = fields["payload"]
+        single = mask_to_width(torch.ones((), dtype=torch.int64) << bit, words.width)
+        every = words.data ^ single.data.to(words.data.device)
+        struck = {**fields, "payload": Words(every, words.width)}
+        now = read(stored, fields, self.storage, decoding=False).weight.double()
+        then = read(stored, struck, self.storage, decoding=False).weight.double()
+        change = torch.where(then.isfinite(), then - now, torch.inf)
+        return torch.where(now.isfinite(), change, 0.0)
 
     def draw(self, ber: float, seed: int) -> Flips:
         domain = derived_seed(seed, "profile")

@@ -1,9 +1,10 @@
 """Everything the registries hold, as arguments of the contract tests.
 
-A test that takes ``fmt``, ``method`` or ``fault`` runs for every number format, method or fault
-model, each with every single option changed; ``component`` is any of the three, ``pair`` every
-stack of two methods, ``registered`` every class of every registry; ``guarding`` and
-``guarding_pair`` are those methods and stacks that stand at the sites of a forward pass.
+A test that takes ``fmt``, ``method``, ``fault`` or ``attack`` runs for every number format, method,
+fault model that draws bits or that looks at the network, each with every single option changed;
+``component`` is any of them, ``pair`` every stack of two methods, ``registered`` every class of
+every registry; ``guarding`` and ``guarding_pair`` are those methods and stacks that stand at the
+sites of a forward pass.
 """
 
 from __future__ import annotations
@@ -30,12 +31,18 @@ MEMBERS = {
 """Members of families to try beside the class's own ``example``."""
 
 SETTINGS: dict[str, tuple[dict[str, object], ...]] = {
+    "bit_flip_attack": ({"count": 3}, {"count": 2, "candidates": 2, "images": 20}),
+    "sign_attack": (
+        {"count": 3},
+        {"count": 3, "passes": 1},
+        {"count": 2, "one_per_kernel": False},
+    ),
     "int{bits}": (
         {"scheme": "robust", "storage": "unsigned"},
         {"scheme": "robust", "storage": "unsigned", "per": "channel"},
         {"scheme": "asymmetric", "storage": "unsigned", "per": "group", "group_size": 5},
         {"scheme": "robust", "per": "group", "group_size": 7, "rounding": "truncate"},
-    )
+    ),
 }
 """Options to try together, beside every single change of one."""
 
@@ -73,6 +80,11 @@ def every(registry: Registry[Any]) -> list[Any]:
     return found
 
 
+def faults(*, attacking: bool) -> list[Any]:
+    """Fault models that look at the network, or those that do not."""
+    return [held for held in every(FAULTS) if held.values[0].attacks is attacking]
+
+
 def pairs() -> list[Any]:
     """Every ordered pair of methods with their default options."""
     methods = [METHODS.make(name) for name in METHODS.names()]
@@ -94,7 +106,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     found: dict[str, Callable[[], list[Any]]] = {
         "fmt": lambda: every(FORMATS),
         "method": lambda: every(METHODS),
-        "fault": lambda: every(FAULTS),
+        "fault": lambda: faults(attacking=False),
+        "attack": lambda: faults(attacking=True),
         "component": lambda: [*every(FORMATS), *every(METHODS), *every(FAULTS)],
         "pair": pairs,
         "guarding": lambda: [p for p in every(METHODS) if p.values[0].guards],

@@ -61,6 +61,13 @@ def test_a_guard_of_the_asker_is_made_only_for_this_question(subject) -> None:
     assert subject.correct({}) == right
 
 
+def test_without_a_split_there_are_weights_but_no_images(make_setup, network, digits) -> None:
+    subject = prepare(make_setup("fp32"), network, digits).subject
+    assert subject.n_images == 0
+    clean, flipped = subject.weights({})["conv1.weight"], subject.weights(SIGN)["conv1.weight"]
+    assert (clean != flipped).sum() == 2
+
+
 def test_drawn_flips_are_independent_of_those_of_a_trial(subject) -> None:
     from campaign.faults.bitflip import BitFlip
     from campaign.trial.memory import choose
