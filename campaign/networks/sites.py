@@ -7,7 +7,7 @@ makes it or a line of ``forward``. A module that is used twice has two sites.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from campaign.lazy import torch
@@ -67,13 +67,13 @@ def watched(module: nn.Module, visit: Visit | None) -> Iterator[None]:
     if visit is None:
         yield
         return
-    calls = _calls(visit)
+    calls = _Calls(visit)
     hooks = []
     for path, part in module.named_modules():
         hooks.append(part.register_forward_pre_hook(calls.entering(path)))
         hooks.append(part.register_forward_hook(calls.leaving, always_call=True))
     try:
-        with calls:
+        with _intercepting(calls):
             yield
     finally:
         for hook in hooks:
@@ -93,31 +93,50 @@ def in_turn(visits: Sequence[Visit]) -> Visit | None:
     return visit
 
 
-def _calls(visit: Visit) -> Any:  # noqa: ANN401
-    """A mode that intercepts the calls; its class is made here, for torch is imported late."""
+class _Calls:
+    """Where a forward pass is, and what its calls meet."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self.path: list[str] = []
+        self.counts = {"layer": 0, "activation": 0}
+
+    def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
+        def enter(part: nn.Module, given: Any) -> None:  # noqa: ANN401
+            if not path:
+                self.path, self.counts = [], dict.fromkeys(self.counts, 0)
+            self.path.append(path)
+
+        return enter
+
+    def leaving(self, part: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
+        if self.path:
+            self.path.pop()
+
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """What the network gets for a call of a torch function."""
+        kind = _kind(func) if self.path else None
+        if kind is None:
+            return func(*args, **kwargs)
+        given: Any = args[0] if args else None
+        if kind == "activation" and given is not None and torch.is_grad_enabled():
+            # What a call in place writes over is what its gradient needs.
+            args = (given.clone(), *args[1:])
+        output = func(*args, **kwargs)
+        in_place = bool(args) and output is args[0]
+        site = Site(kind, self.counts[kind], self.path[-1], func.__name__.rstrip("_"))
+        self.counts[kind] += 1
+        if isinstance(output, tuple):
+            return self.visit(site, output[0]), *output[1:]
+        changed = self.visit(site, output)
+        return given.copy_(changed) if in_place and changed is not given else changed
+
+
+def _intercepting(calls: _Calls) -> AbstractContextManager[object]:
+    """Gives `calls` every torch function; the class is made here, for torch is imported late."""
     from torch.overrides import TorchFunctionMode
 
-    class Calls(TorchFunctionMode):
-        def __init__(self) -> None:
-            super().__init__()
-            self.path: list[str] = []
-            self.counts = {"layer": 0, "activation": 0}
-
-        def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
-            """What is done when the module at `path` is called."""
-
-            def enter(part: nn.Module, given: Any) -> None:  # noqa: ANN401
-                if not path:
-                    self.path, self.counts = [], dict.fromkeys(self.counts, 0)
-                self.path.append(path)
-
-            return enter
-
-        def leaving(self, part: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
-            """What is done when a module returns."""
-            if self.path:
-                self.path.pop()
-
+    class Mode(TorchFunctionMode):
         def __torch_function__(
             self,
             func: Any,  # noqa: ANN401
@@ -125,33 +144,10 @@ def _calls(visit: Visit) -> Any:  # noqa: ANN401
             args: Any = (),  # noqa: ANN401
             kwargs: Any = None,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
-            kind = _kind(func) if self.path else None
-            if kind is None:
-                return func(*args, **(kwargs or {}))
-            return self._called(kind, func, args, kwargs or {})
+            return calls.call(func, args, kwargs or {})
 
-        def _called(
-            self,
-            kind: Literal["layer", "activation"],
-            func: Any,  # noqa: ANN401
-            args: Any,  # noqa: ANN401
-            kwargs: Any,  # noqa: ANN401
-        ) -> Any:  # noqa: ANN401
-            given: Any = args[0] if args else None
-            if kind == "activation" and given is not None and torch.is_grad_enabled():
-                # What a call in place writes over is what its gradient needs.
-                args = (given.clone(), *args[1:])
-            output = func(*args, **kwargs)
-            in_place = bool(args) and output is args[0]
-            name = func.__name__.rstrip("_")
-            site = Site(kind, self.counts[kind], self.path[-1], name)
-            self.counts[kind] += 1
-            if isinstance(output, tuple):
-                return visit(site, output[0]), *output[1:]
-            changed = visit(site, output)
-            return given.copy_(changed) if in_place and changed is not given else changed
-
-    return Calls()
+    mode: AbstractContextManager[object] = Mode()
+    return mode
 
 
 def _kind(func: Any) -> Literal["layer", "activation"] | None:  # noqa: ANN401
