@@ -36,7 +36,8 @@ def show_plan(plan: CampaignPlan, *, as_json: bool) -> None:
     for row in plan.setups:
         flips = row.expected_flips()
         span = f"{flips[0][1]:.3g} to {flips[-1][1]:.3g}" if flips else "?"
-        bits = "?" if row.bits is None else f"{'<= ' * row.bits_are_bound}{row.bits:,}"
+        told = "<= " * row.bits_are_bound + "~ " * row.bits_are_about
+        bits = "?" if row.bits is None else f"{told}{row.bits:,}"
         seconds = "?" if row.seconds is None else f"{row.seconds:.3g}"
         table.add_row(row.setup.label, str(row.trials), bits, span, seconds)
     console = _console()

@@ -31,6 +31,9 @@ class NumberFormat(ABC):
     `calibrate` then gives the data of `Words` of this width, and `decode` reads any bits of them.
     """
 
+    scale_block: ClassVar[int | None] = None
+    """Values that share such a scale, at most."""
+
     clips: ClassVar[bool] = False
     """Whether values beyond `largest` are stored on purpose, as clipping."""
 
@@ -58,6 +61,11 @@ class NumberFormat(ABC):
     def zero_word_is_zero(self) -> bool:
         """Whether a word without a set bit is the number 0, so that clearing a word zeroes it."""
         return True
+
+    @property
+    def twos_complement(self) -> bool:
+        """Whether a word is a signed integer whose order is that of the values."""
+        return False
 
     def calibrate(self, values: Tensor) -> Tensor | None:
         """The scale for `values` (float32), in the form `encode` and `decode` take; or None."""

@@ -65,6 +65,10 @@ class FixedPoint(NumberFormat):
             "fraction": range(self.n),
         }
 
+    @property
+    def twos_complement(self) -> bool:
+        return True
+
     def encode(self, values: Tensor, scale: Tensor | None) -> Words:
         top = 2 ** (self.m + self.n)
         code = (values.double() * 2.0**self.n).round().clamp(-top, top - 1)

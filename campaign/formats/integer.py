@@ -99,6 +99,10 @@ class Integer(NumberFormat):
     def zero_word_is_zero(self) -> bool:
         return self.scheme == "symmetric" and self.storage == "signed"
 
+    @property
+    def twos_complement(self) -> bool:
+        return self.storage == "signed"
+
     def calibrate(self, values: Tensor) -> Tensor:
         low, high = self._ends(values)
         if self.scheme == "robust":

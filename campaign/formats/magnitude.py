@@ -1,7 +1,9 @@
-"""The largest magnitude of a tensor or of each of its rows."""
+"""The largest magnitude of a tensor or of each of its rows, and percentiles of magnitudes."""
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +31,37 @@ def largest_magnitude(values: Tensor, *, by_row: bool = False) -> Tensor:
     if by_row and values.ndim > 1:
         return values.abs().amax(tuple(range(1, values.ndim)), keepdim=True)
     return values.abs().max()
+
+
+def percentile_magnitude(values: Tensor, percentile: float, *, by_row: bool = False) -> Tensor:
+    """Compute the least |x| that `percentile` of 100 of the |x| do not exceed; 0 where none are.
+
+    This is the magnitude of rank ceil(percentile / 100 * n), counted from the least: always one of
+    the values, and their maximum at 100.
+
+    Args:
+        values: Float tensor of any shape, without NaN.
+        percentile: In (0, 100].
+        by_row: As in `largest_magnitude`, as is what is returned.
+
+    Example:
+        >>> import torch
+        >>> percentile_magnitude(torch.tensor([1.0, -2.0, 8.0, 0.5]), 75)
+        tensor(2.)
+    """
+    if values.numel() == 0:
+        return values.new_zeros(())
+    many = by_row and values.ndim > 1
+    rows = values.abs().reshape(len(values) if many else 1, -1)
+    found = rows.kthvalue(rank_of(percentile, rows.shape[1])).values
+    return found.view(-1, *(1,) * (values.ndim - 1)) if many else found.view(())
+
+
+def rank_of(percentile: float, count: int) -> int:
+    """ceil(percentile / 100 * count), with the percentile as it is written in decimals.
+
+    Example:
+        >>> rank_of(99.9, 1000), rank_of(0.01, 5)
+        (999, 1)
+    """
+    return math.ceil(Fraction(str(percentile)) * count / 100)

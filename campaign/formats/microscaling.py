@@ -64,6 +64,7 @@ class Microscaling(NumberFormat):
     pattern: ClassVar[str] = r"mx(?P<element>fp8_e4m3|fp8_e5m2|fp6_e3m2|fp6_e2m3|fp4|int8)"
     example: ClassVar[str] = "mxfp8_e4m3"
     scale_width: ClassVar[int] = 8
+    scale_block: ClassVar[int] = _BLOCK
 
     element: Literal["fp8_e4m3", "fp8_e5m2", "fp6_e3m2", "fp6_e2m3", "fp4", "int8"]
 
@@ -93,6 +94,10 @@ class Microscaling(NumberFormat):
             "mantissa": range(self._parts.mantissa),
             "msb": sign,
         }
+
+    @property
+    def twos_complement(self) -> bool:
+        return self.element == "int8"
 
     def calibrate(self, values: Tensor) -> Tensor:
         """The code of each block's scale, uint8, shape (rows, blocks)."""

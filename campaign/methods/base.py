@@ -60,8 +60,8 @@ class Method:
     8. `observe` - once, where `observes`: learns from the network and the profile split.
     9. `guard` - in each forward pass, at each site: may change the value that passes.
 
-    With no fault, the weights read back are the same with and without `profile`, `decode` and the
-    protective part of `restore`: a protection must not change a healthy network.
+    With no fault, the weights read back are the same with and without `encode` and `decode`,
+    `profile` and the protective part of `restore`: a protection must not change a healthy network.
     """
 
     name: ClassVar[str]

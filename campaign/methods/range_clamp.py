@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from campaign.formats.magnitude import largest_magnitude
+from campaign.formats.magnitude import largest_magnitude, percentile_magnitude
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, State
 
@@ -21,13 +21,17 @@ class RangeClamp(Method):
     """Keep M = max|w| of the stored weights; on read, repair what lies outside [-M, M].
 
     NaN is outside of every range and becomes 0 in both modes. M is taken from the weights as read
-    back, so a fault-free weight is never touched, whatever the number format.
+    back, so a fault-free weight is never touched, whatever the number format. With a `percentile`
+    below 100, M is the magnitude of that rank (the least that so many percent of the magnitudes do
+    not exceed), and larger weights are clipped to it before they are stored: a narrower range for a
+    healthy network that is not quite the trained one.
     Cost: one protected constant per tensor (or row) and a comparison per weight read.
     Source: the read-side clamp of arXiv 2006.13977; zeroing: weight nulling (Qin et al., 2018).
 
     Args:
         out_of_range: ``clamp`` to the nearer end of the range, or ``zero``.
         per: One range per ``tensor`` or per output ``row`` (dimension 0).
+        percentile: Of the magnitudes, in (0, 100]; what lies above is clipped when stored.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -35,14 +39,42 @@ class RangeClamp(Method):
 
     out_of_range: Literal["clamp", "zero"] = "clamp"
     per: Literal["tensor", "row"] = "tensor"
+    percentile: Annotated[float, Field(gt=0, le=100)] = 100.0
+
+    def transform(self, weight: Tensor) -> tuple[Tensor, State]:
+        if self.percentile == 100:
+            return weight, {}
+        by_row = self.per == "row"
+        limit = percentile_magnitude(weight, self.percentile, by_row=by_row)
+        if bool(((limit == 0) & (largest_magnitude(weight, by_row=by_row) > 0)).any()):
+            raise ValueError(
+                f"range_clamp: percentile {self.percentile:g} of the magnitudes of a {self.per} is "
+                "0, so that all of its weights would be; raise it"
+            )
+        return weight.clamp(-limit, limit), {}
 
     def profile(self, value: Tensor, state: State) -> State:
         return {**state, "largest": largest_magnitude(value, by_row=self.per == "row")}
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         largest = state.get("largest")
-        if largest is None:
-            return value
-        if self.out_of_range == "zero":
-            return torch.where(value.abs() <= largest, value, 0.0)
-        return torch.where(value.isnan(), 0.0, value.clamp(-largest, largest))
+        return (
+            value if largest is None else within(value, largest, zero=self.out_of_range == "zero")
+        )
+
+
+def within(value: Tensor, largest: Tensor, *, zero: bool) -> Tensor:
+    """Bring values back into [-largest, largest]; NaN becomes 0.
+
+    Args:
+        value: float32, left unchanged.
+        largest: float32, at least 0, broadcastable to `value`.
+        zero: Whether what lies outside becomes 0, else the nearer end.
+
+    Example:
+        >>> within(torch.tensor([2.0, -0.5, -3.0]), torch.tensor(1.0), zero=False)
+        tensor([ 1.0000, -0.5000, -1.0000])
+    """
+    if zero:
+        return torch.where(value.abs() <= largest, value, 0.0)
+    return torch.where(value.isnan(), 0.0, value.clamp(-largest, largest))

@@ -28,6 +28,8 @@ class SetupPlan:
         bers: The BERs above 0, ascending.
         bits: Exposed bits, None where the architecture's size is not known.
         bits_are_bound: `bits` is an upper bound, because name patterns select parameters.
+        bits_are_about: `bits` is not exact, because stored scales are counted as if every block
+            of weights were full; the tails of tensors are known once their shapes are.
         seconds: Time of one trial on one worker, None where nothing is known.
     """
 
@@ -36,6 +38,7 @@ class SetupPlan:
     bers: tuple[float, ...]
     bits: int | None
     bits_are_bound: bool
+    bits_are_about: bool
     seconds: float | None
 
     def expected_flips(self) -> list[tuple[float, float]]:
@@ -118,12 +121,13 @@ def _setup_plan(
         tuple(cell.ber for cell in grid.cells if cell.ber > 0),
         _exposed_bits(setup),
         bool(setup.targets.include or setup.targets.exclude),
+        _scales_are_hit(setup),
         measured.get((setup.model_name, setup.dtype.label, setup.method)) or _assumed(setup, spec),
     )
 
 
 def _exposed_bits(setup: Setup) -> int | None:
-    """Payload and check bits that a fault may hit; stored scales and block tails aside."""
+    """Payload, check and scale bits that a fault may hit, as if of one tensor: tails aside."""
     counts, targets, width = setup.model.parameter_counts(), setup.targets, setup.dtype.width
     if counts is None:
         return None
@@ -131,7 +135,19 @@ def _exposed_bits(setup: Setup) -> int | None:
     exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
     bound = [method.bind(setup.dtype) for method in setup.stack]
     checks = 0 if targets.only_bits else sum(m.check_bits(words, width) for m in bound)
-    return words * (width - len(exempt)) + checks
+    return words * (width - len(exempt)) + checks + _scale_bits(setup, words)
+
+
+def _scale_bits(setup: Setup, words: int) -> int:
+    """Bits of the stored scales of `words` weights in full blocks."""
+    width, block = setup.dtype.scale_width, setup.dtype.scale_block
+    if width is None or block is None or not _scales_are_hit(setup):
+        return 0
+    return -(-words // block) * width
+
+
+def _scales_are_hit(setup: Setup) -> bool:
+    return setup.dtype.scale_width is not None and not setup.targets.only_bits
 
 
 def _assumed(setup: Setup, spec: CampaignSpec) -> float | None:

@@ -72,9 +72,13 @@ def _profile(setup: Setup, digests: Digests) -> dict[str, Any]:
 def component(value: Method | FaultModel) -> dict[str, Any]:
     """A method or fault model as its name and the options that are not defaults.
 
-    `t` stands apart: it is a coordinate of the grid.
+    `t` stands apart: it is a coordinate of the grid. So does the file that a fault model reads: its
+    content decides, wherever it lies.
     """
-    options = {k: v for k, v in changed_options(value).items() if k != "t"}
+    path = value.reads if isinstance(value, FaultModel) else None
+    options = {
+        k: v for k, v in changed_options(value).items() if k != "t" and (path is None or v != path)
+    }
     return {"name": value.name, **({"options": options} if options else {})}
 
 

@@ -43,6 +43,10 @@ SETTINGS: dict[str, tuple[dict[str, object], ...]] = {
         {"scheme": "asymmetric", "storage": "unsigned", "per": "group", "group_size": 5},
         {"scheme": "robust", "per": "group", "group_size": 7, "rounding": "truncate"},
     ),
+    "range_clamp": (
+        {"percentile": 80.0, "out_of_range": "zero"},
+        {"percentile": 80.0, "per": "row"},
+    ),
 }
 """Options to try together, beside every single change of one."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from campaign.formats import FORMATS
 from campaign.methods import METHODS, Method
+from campaign.registry import OptionError
+from campaign.trial.memory import Storage, read, write
 
 READ = [[0.5, -0.9, 0.0, 1e30], [math.inf, -math.inf, math.nan, -0.2]]
 
@@ -89,3 +92,55 @@ def test_profiling_adds_to_the_constants_that_are_there() -> None:
 def test_without_a_profile_nothing_is_repaired() -> None:
     value = torch.tensor([math.inf, 1.0])
     assert torch.equal(clamp().restore(value, {}), value)
+
+
+@pytest.mark.parametrize("percentile", [0.1, 25, 50, 90, 99.9, 100])
+@pytest.mark.parametrize("per", ["tensor", "row"])
+@pytest.mark.parametrize("shape", [(6, 50), (5, 4, 3, 3), (1, 1000), (1000,)])
+def test_weights_above_the_percentile_are_clipped_to_it(
+    percentile: float, per: str, shape: tuple[int, ...]
+) -> None:
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    method = METHODS.make("range_clamp", {"percentile": percentile, "per": per})
+    stored, _ = method.transform(weight)
+    rows = weight.numpy().reshape(shape[0] if per == "row" and len(shape) > 1 else 1, -1)
+    rank = -(-round(10 * percentile) * rows.shape[1] // 1000)  # in whole numbers, thus exact
+    limits = np.sort(abs(rows), axis=1)[:, rank - 1 : rank]
+    assert np.array_equal(stored.numpy().reshape(rows.shape), np.clip(rows, -limits, limits))
+
+
+@pytest.mark.parametrize("out_of_range", ["clamp", "zero"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "q2_5", "int8"])
+def test_clipped_weights_are_the_ends_of_the_range_on_read(dtype: str, out_of_range: str) -> None:
+    options = {"percentile": 90.0, "out_of_range": out_of_range}
+    storage = Storage(FORMATS.make(dtype), (METHODS.make("range_clamp", options),))
+    weight = torch.randn(1000, generator=torch.Generator().manual_seed(3))
+    held = write("w", weight, storage)
+    assert torch.equal(read(held, held.fields, storage).weight, held.clean)
+    largest = float(held.states[0]["largest"])
+    assert largest == float(held.clean.abs().max())
+    assert largest == pytest.approx(float(np.percentile(abs(weight.numpy()), 90)), rel=0.02)
+    assert int((held.clean.abs() == largest).sum()) >= 100
+
+
+def test_a_percentile_that_leaves_nothing_is_refused_and_rows_of_zeros_are_not() -> None:
+    weight = torch.zeros(4, 10)
+    weight[0, 0] = 1.0
+    for per in ("tensor", "row"):
+        method = METHODS.make("range_clamp", {"percentile": 50.0, "per": per})
+        with pytest.raises(ValueError, match=rf"percentile 50 of the magnitudes of a {per} is 0"):
+            method.transform(weight)
+        assert torch.equal(method.transform(torch.zeros(4, 10))[0], torch.zeros(4, 10))
+
+
+@pytest.mark.parametrize("percentile", [0, -1, 100.5, math.nan])
+def test_no_other_percentiles_are_taken(percentile: float) -> None:
+    with pytest.raises(OptionError, match="percentile"):
+        METHODS.make("range_clamp", {"percentile": percentile})
+
+
+def test_the_whole_range_is_the_default_and_goes_unsaid() -> None:
+    assert clamp().label == METHODS.make("range_clamp", {"percentile": 100.0}).label
+    assert METHODS.make("range_clamp", {"percentile": 99.5}).label.endswith("percentile=99.5)")
+    weight = torch.tensor([0.5, -2.0])
+    assert clamp().transform(weight)[0] is weight

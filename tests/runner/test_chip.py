@@ -50,6 +50,16 @@ def test_another_content_of_the_file_is_another_campaign(chipped) -> None:
         chipped.run()
 
 
+def test_the_same_file_elsewhere_is_the_same_campaign(chipped) -> None:
+    chipped.run()
+    path, elsewhere = chipped.root / "chip.csv", chipped.root / "chips" / "again.csv"
+    elsewhere.parent.mkdir()
+    path.rename(elsewhere)
+    chipped.edit(str(path), str(elsewhere))
+    result = chipped.run()
+    assert (result.exit_code, result.ran) == (0, 0)
+
+
 def test_a_file_that_is_no_chip_is_told_before_any_trial(chipped) -> None:
     path = record(chipped, header="cell,rat")
     with pytest.raises(SetupError, match=r"chip\.csv: got columns cell, rat; allowed"):

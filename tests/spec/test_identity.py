@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.faults import FAULTS
 from campaign.formats import FORMATS
 from campaign.methods import METHODS
 from campaign.sources import MODELS
@@ -96,6 +97,19 @@ def test_whatever_decides_a_result_changes_the_id(grids) -> None:
     other_digests = Digests({"other": "c" * 64}, "d" * 64)
     ids["model name"] = setup_id(dataclasses.replace(setup, model_name="other"), other_digests)
     assert len(set(ids.values())) == len(ids)
+
+
+def test_the_content_of_the_file_of_a_fault_model_counts_and_its_path_does_not(grids) -> None:
+    def chip_id(file: str, cells: int, digest: str) -> str:
+        fault = FAULTS.make("chip_map", {"file": file, "cells": cells})
+        setup = dataclasses.replace(grids[0].setup, fault=fault)
+        return setup_id(setup, dataclasses.replace(DIGESTS, fault=digest))
+
+    held = chip_id("/a/chip.csv", 100, "a" * 64)
+    assert held == chip_id("/b/other.csv", 100, "a" * 64)
+    assert (
+        len({held, chip_id("/a/chip.csv", 100, "b" * 64), chip_id("/a/chip.csv", 9, "a" * 64)}) == 3
+    )
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "data", "preprocess", "semantics"])

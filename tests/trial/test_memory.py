@@ -69,7 +69,10 @@ def stacks() -> list[tuple[str, tuple[Method, ...]]]:
 
 def changes_what_is_stored(method: Method) -> bool:
     """Whether it transforms the value or gives up bits of it."""
-    return method.name in ("saf", "weight_scaling") or type(method).adapt is not Method.adapt
+    return (
+        method.name in ("saf", "weight_scaling", "weight_clipping")
+        or type(method).adapt is not Method.adapt
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Weight clipping: no weight is stored or read beyond a fixed bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from campaign.formats.magnitude import largest_magnitude
+from campaign.methods.base import METHODS, Method, State
+from campaign.methods.range_clamp import within
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@METHODS.register
+@dataclass(frozen=True)
+class WeightClipping(Method):
+    """Clip weights to [-bound, bound] before they are stored; on read, repair what lies outside.
+
+    A format with a fitted scale then spreads its codes over at most this range. Where it rounds a
+    clipped weight beyond the bound, the range on read reaches to the stored value, so that a
+    fault-free weight is never touched. NaN becomes 0.
+    Cost: one protected constant per tensor and a comparison per weight read.
+    Source: Clipping of Stutz et al., MLSys 2021 (arXiv 2006.13977). Departs: applied once, after
+    training; there, weights are clipped in every step of it.
+
+    Args:
+        bound: Largest magnitude, above 0, in units of the weight; published: 0.05 to 0.2.
+        out_of_range: What is read beyond it: ``clamp`` to the nearer end, or ``zero``.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    name: ClassVar[str] = "weight_clipping"
+
+    bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    out_of_range: Literal["clamp", "zero"] = "clamp"
+
+    def transform(self, weight: Tensor) -> tuple[Tensor, State]:
+        return weight.clamp(-self.bound, self.bound), {}
+
+    def profile(self, value: Tensor, state: State) -> State:
+        return {**state, "largest": largest_magnitude(value).clamp(min=self.bound)}
+
+    def restore(self, value: Tensor, state: State) -> Tensor:
+        largest = state.get("largest")
+        return (
+            value if largest is None else within(value, largest, zero=self.out_of_range == "zero")
+        )

@@ -1,0 +1,49 @@
+"""The size of the memory that a plan states, against the rows of a run."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+
+from campaign.engines.stores.reader import read_results
+from campaign.runner.plan import SetupPlan, plan_campaign
+from campaign.sources import MODELS
+from campaign.spec.load import load
+from tests.runner.conftest import Campaign
+
+
+def planned(campaign: Campaign) -> dict[str, SetupPlan]:
+    setups = plan_campaign(load(campaign.path).spec, {}, 0).setups
+    return {row.setup.dtype.label: row for row in setups if row.setup.method == "none"}
+
+
+@pytest.fixture
+def scaled(campaign: Campaign) -> Campaign:
+    campaign.edit("[fp32, q2_5]", "[fp32, mxfp4, mxfp8_e4m3]")
+    campaign.edit("seeds: 3", "seeds: 1")
+    return campaign
+
+
+def test_stored_scales_are_counted_and_only_tails_are_missing(scaled) -> None:
+    scaled.run()
+    weights = [v.shape for n, v in MODELS.make("digits_cnn").state().items() if "weight" in n]
+    blocks = sum(shape[0] * -(-prod(shape[1:]) // 32) for shape in weights)
+    count, plans = sum(map(prod, weights)), planned(scaled)
+    held = {row["dtype"]: row["exposed_bits"] for row in read_results(scaled.results).to_pylist()}
+    assert held["fp32"] == plans["fp32"].bits == 32 * count
+    assert not plans["fp32"].bits_are_about
+    for dtype, width in (("mxfp4", 4), ("mxfp8_e4m3", 8)):
+        assert held[dtype] == width * count + 8 * blocks
+        assert plans[dtype].bits == width * count + 8 * -(-count // 32)
+        assert plans[dtype].bits_are_about
+        assert not plans[dtype].bits_are_bound
+
+
+def test_where_only_some_bits_flip_no_scale_is_counted(scaled) -> None:
+    scaled.edit("output:", "targets: {only_bits: sign}\noutput:")
+    scaled.run()
+    plans = planned(scaled)
+    for row in read_results(scaled.results).to_pylist():
+        assert row["exposed_bits"] == plans[row["dtype"]].bits
+    assert not any(row.bits_are_about for row in plans.values())
