@@ -43,6 +43,11 @@ class FaultModel(ABC):
         """Whether the model chooses bits by what they do to the network: it has an `attack`."""
         return False
 
+    @property
+    def samples_fields(self) -> bool:
+        """Whether each field is sampled by itself, so that no field needs to know the others."""
+        return not self.attacks and type(self).sample_all is FaultModel.sample_all
+
     def attack(self, subject: Subject, ber: float, seed: int) -> Flips:
         """Choose the bits that flip, looking at the network; in place of `sample_all`.
 
