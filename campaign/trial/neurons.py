@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Images whose activations are one field: faults are drawn for as many at once."""
+CHUNK = 1 << 16
+"""Numbers that a CPU writes and reads at once: what is made on the way stays in its cache."""
 FIELD = "activation"
 """What the words of a block are called beside ``payload``, ``scale`` and ``check0``."""
 
@@ -85,8 +87,8 @@ class Neurons:
             return value
         if self._exact:
             return self._finite(value, place)
-        read = place.restored(self._read(self._written(place.rows(value), place), place), value)
-        read = self._finite(read, place)
+        _, rows = self._through(place.rows(value.detach()), place)
+        read = self._finite(place.restored(rows, value), place)
         return value + (read - value).detach() if value.requires_grad else read
 
     def struck(self, site: Site, value: Tensor, drawn: Strikes, first: int) -> Tensor:
@@ -94,7 +96,8 @@ class Neurons:
 
         Args:
             site: Where.
-            value: float32, the output of a batch that starts at a block; left unchanged.
+            value: float32, the output of a batch that starts at a block; written over where
+                that saves a copy, for nobody else holds what a layer has just made.
             drawn: Draws the faults of each block and remembers them.
             first: Which block the batch starts at.
         """
@@ -102,34 +105,37 @@ class Neurons:
         if place is None:
             return value
         rows = place.rows(value)
-        words = self._written(rows, place)
-        read = None if self._exact else self._read(words, place)
+        words, read = self._through(rows, place)
         for start in range(0, len(rows), BLOCK):
             block = Words(words.data[start : start + BLOCK], words.width)
             hit = drawn.draw(site, first + start // BLOCK, block)
             if hit is None:
                 continue
             index, patterns = (part.to(rows.device) for part in hit)
-            held = block.data.reshape(-1)[index] ^ patterns
-            read = rows.clone(memory_format=torch.contiguous_format) if read is None else read
-            now = self._read(Words(held, words.width), place)
+            struck = Words(block.data.reshape(-1)[index] ^ patterns, words.width)
+            now = self.storage.dtype.decode(struck, place.scale)
             read[start : start + BLOCK].view(-1)[index] = now
-        return self._finite(value if read is None else place.restored(read, value), place)
+        return self._finite(place.restored(read, value), place)
 
     @property
     def _exact(self) -> bool:
-        """Whether a float32 is stored as it is, so that only struck words need to be read."""
+        """Whether a float32 is stored as it is."""
         return isinstance(self.storage.dtype, Float32 | Float64)
 
-    def _written(self, rows: Tensor, place: Place) -> Words:
-        dtype = self.storage.dtype
+    def _through(self, rows: Tensor, place: Place) -> tuple[Words, Tensor]:
+        """The words that are stored and what is read, both contiguous, in the shape of `rows`."""
+        dtype, rows = self.storage.dtype, rows.contiguous()
+        held = carrier(dtype.width)
         if isinstance(dtype, Float32 | Float64):
-            stored = rows.contiguous().to(getattr(torch, dtype.number))
-            return Words(stored.view(carrier(dtype.width)), dtype.width)
-        return dtype.encode(rows, place.scale)
-
-    def _read(self, words: Words, place: Place) -> Tensor:
-        return self.storage.dtype.decode(words, place.scale).contiguous()
+            return Words(rows.to(getattr(torch, dtype.number)).view(held), dtype.width), rows
+        data, read = torch.empty_like(rows, dtype=held), torch.empty_like(rows)
+        size = CHUNK if rows.device.type == "cpu" else max(1, rows.numel())
+        flat = (torch.split(part.view(-1), size) for part in (rows, data, read))
+        for values, codes, numbers in zip(*flat, strict=True):
+            words = dtype.encode(values, place.scale)
+            codes.copy_(words.data)
+            numbers.copy_(dtype.decode(words, place.scale))
+        return Words(data, dtype.width), read
 
     def _finite(self, value: Tensor, place: Place) -> Tensor:
         """Numbers after the policy for non-finite ones."""
