@@ -35,11 +35,11 @@ class TrialRecord:
     t: float | None
     """Weight-scaling target; null where the stack takes none."""
     nonfinite: str
-    """What a non-finite weight reads as: propagate, zero, clamp."""
+    """What a non-finite weight or stored activation reads as: propagate, zero, clamp."""
     fault: str
     """Fault model."""
     targets: str
-    """Which parameters are exposed, such as `weights` or `weights+biases`."""
+    """What is exposed, such as `weights`, `weights+biases` or `weights+activations`."""
     ber: float
     """Bit error rate, a probability; 0 is the fault-free trial."""
     seed: int
@@ -65,15 +65,17 @@ class TrialRecord:
     n_improved: int | None
     """Images that were wrong without faults and are right with them."""
     stored_bits: int | None
-    """Payload bits, and bits of stored scales, in faultable memory."""
+    """Bits of payload and stored scales of parameters in faultable memory; no activations."""
     check_bits: int | None
     """Check bits of methods in faultable memory, beside the stored bits."""
     exposed_bits: int | None
-    """Bits that a fault may hit: stored and check bits less the exempt ones; BER's denominator."""
+    """Bits that a fault may hit: stored and check bits, and the bits of exposed activations that
+    all images write, less the exempt ones; BER's denominator."""
     flipped_bits: int | None
-    """Bits that differ from the stored image, scales and check bits included, counted by XOR."""
+    """Bits that differ from what was stored, scales, check bits and activations included, counted
+    by XOR."""
     flipped_words: int | None
-    """Words of payload, scales and checks with at least one flipped bit."""
+    """Words of payload, scales, checks and activations with at least one flipped bit."""
     flips_digest: str | None
     """Fingerprint of all flipped positions: equal for equal faults."""
     corrected: int | None
@@ -81,7 +83,7 @@ class TrialRecord:
     detected: int | None
     """Words that a decoder found wrong and could not repair."""
     nonfinite_weights: int | None
-    """Weights that read as NaN or infinity before the non-finite policy."""
+    """Weights that read as NaN or infinity before the non-finite policy; no activations."""
     seconds: float
     """Wall time of the trial."""
     device: str

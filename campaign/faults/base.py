@@ -57,6 +57,11 @@ class FaultModel(ABC):
         """Why the model has no meaning for words with these classes of bits, or None."""
         return None
 
+    @property
+    def samples_fields(self) -> bool:
+        """Whether each field is sampled by itself, so that no field needs to know the others."""
+        return not self.attacks and type(self).sample_all is FaultModel.sample_all
+
     def attack(self, subject: Subject, ber: float, seed: int) -> Flips:
         """Choose the bits that flip, looking at the network; in place of `sample_all`.
 

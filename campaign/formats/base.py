@@ -67,6 +67,14 @@ class NumberFormat(ABC):
         """Whether a word is a signed integer whose order is that of the values."""
         return False
 
+    @property
+    def one_scale(self) -> bool:
+        """Whether one scale for all values, or none, is all that `encode` needs.
+
+        Such a scale serves tensors of any shape, so activations can be stored with it.
+        """
+        return self.largest is not None and self.scale_width is None
+
     def calibrate(self, values: Tensor) -> Tensor | None:
         """The scale for `values` (float32), in the form `encode` and `decode` take; or None."""
         return None

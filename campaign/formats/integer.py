@@ -89,6 +89,10 @@ class Integer(NumberFormat):
         return None
 
     @property
+    def one_scale(self) -> bool:
+        return self.per == "tensor"
+
+    @property
     def bit_classes(self) -> Mapping[str, range]:
         top = range(self.bits - 1, self.bits)
         if self.scheme == "symmetric":

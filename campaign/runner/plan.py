@@ -26,7 +26,8 @@ class SetupPlan:
         setup: The setup.
         trials: How many trials.
         bers: The BERs above 0, ascending.
-        bits: Exposed bits, None where the architecture's size is not known.
+        bits: Exposed bits, None where the architecture's size is not known or activations are
+            exposed, whose number only a forward pass tells.
         bits_are_bound: `bits` is an upper bound, because name patterns select parameters.
         bits_are_about: `bits` is not exact, because stored scales are counted as if every block
             of weights were full; the tails of tensors are known once their shapes are.
@@ -90,8 +91,11 @@ class CampaignPlan:
                 f"{len(quiet)} points expect fewer than 0.1 flips, so most of their trials equal "
                 f"the fault-free one (first: {label} at {ber:g}: {flips:.2g})"
             )
-        if any(plan.bits is None for plan in self.setups):
-            names = {plan.setup.model_name for plan in self.setups if plan.bits is None}
+        unknown = [plan.setup for plan in self.setups if plan.bits is None]
+        if any(setup.targets.activations for setup in unknown):
+            yield "how many bits activations take, and so how many flip, is known once it runs"
+        names = {setup.model_name for setup in unknown if not setup.targets.activations}
+        if names:
             yield f"the size of {', '.join(sorted(names))} is known once its weights are read"
 
 
@@ -129,7 +133,7 @@ def _setup_plan(
 def _exposed_bits(setup: Setup) -> int | None:
     """Payload, check and scale bits that a fault may hit, as if of one tensor: tails aside."""
     counts, targets, width = setup.model.parameter_counts(), setup.targets, setup.dtype.width
-    if counts is None:
+    if counts is None or targets.activations:
         return None
     words = sum(counts.get(kind, 0) for kind in targets.kinds)
     exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)

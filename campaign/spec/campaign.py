@@ -172,7 +172,9 @@ class Grid(_Section):
         None, "Weight-scaling targets: numbers, 2^127 or max; or a mapping of dtype to these."
     )
     nonfinite: Nonfinites = axis(
-        ["propagate"], "What a NaN or infinite weight reads as: propagate, zero, clamp (to max|W|)."
+        ["propagate"],
+        "What a NaN or infinite weight or activation reads as: propagate, zero, clamp (to the "
+        "largest fault-free magnitude of the tensor).",
     )
     clean: bool = axis(True, "Add BER 0, the fault-free trial, to every setup.")
     exclude: Rules = axis([], "Points to leave out.")
@@ -180,7 +182,7 @@ class Grid(_Section):
 
 
 class TargetSpec(_Section):
-    """Which parameters are in faultable memory."""
+    """Which parameters, and whether activations, are in faultable memory."""
 
     weights: bool = identity(True, "Weights of convolutions and linear layers.")
     biases: bool = identity(False, "Biases of convolutions and linear layers.")

@@ -28,7 +28,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
     ]
     if problems:
         return problems
-    problems = [*_refusals(spec), *_learners(spec), *_rules(spec)]
+    problems = [*_refusals(spec), *_fault(spec), *_learners(spec), *_rules(spec)]
     if not problems and not expand(spec):
         problems = [(("grid",), "no point is left: every combination is excluded")]
     return problems
@@ -168,6 +168,14 @@ def _refusals(spec: CampaignSpec) -> Iterator[Problem]:
         for reason in setup.refusals():
             seen[(path, f"{reason}; exclude {{dtype: {setup.dtype.label}, {_by(setup)}}}")] += 1
     yield from seen
+
+
+def _fault(spec: CampaignSpec) -> Iterator[Problem]:
+    """A fault model without a meaning for what is exposed."""
+    for _, setup, _ in candidates(spec):
+        if setup.fault_refusal is not None:
+            yield ("fault",), setup.fault_refusal
+            return
 
 
 def _learners(spec: CampaignSpec) -> Iterator[Problem]:

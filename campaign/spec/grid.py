@@ -16,7 +16,7 @@ from campaign.text import t_text
 
 @dataclass(frozen=True)
 class Targets:
-    """Which parameters are in faultable memory.
+    """Which parameters, and whether activations, are in faultable memory.
 
     Args:
         kinds: Of ``weights``, ``biases``, ``norms``, ``other``.
@@ -48,9 +48,16 @@ class Targets:
 
     def match(self, name: str, kind: str) -> bool:
         """Whether the parameter `name` of `kind` is exposed."""
-        if kind not in self.kinds or any(fnmatchcase(name, p) for p in self.exclude):
+        return kind in self.kinds and self._named(name)
+
+    def match_layer(self, module: str) -> bool:
+        """Whether the outputs of the layers that `module` calls are exposed."""
+        return self.activations and self._named(module)
+
+    def _named(self, name: str) -> bool:
+        if any(fnmatchcase(name, pattern) for pattern in self.exclude):
             return False
-        return not self.include or any(fnmatchcase(name, p) for p in self.include)
+        return not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
 
 
 @dataclass(frozen=True)
@@ -128,17 +135,46 @@ class Setup:
         learners += [self.fault.name] if self.fault.learns else []
         if self.targets.activations and self.dtype.largest is None:
             learners.append(f"the scale of activations in {self.dtype.label}")
+        if self.targets.activations and self.nonfinite == "clamp":
+            learners.append("the bound of activations (nonfinite: clamp)")
         return learners[0] if learners else None
 
     def refusals(self) -> list[str]:
-        """Why methods or faults have no meaning for the number format; empty where they have."""
+        """Why stack or fault model have no meaning for the format or the targets; else empty."""
         kinds = self.targets.kinds
         reasons = [
-            (method.name, method.refusal(self.dtype) or method.misfit(self.stack[:place], kinds))
+            (
+                method.name,
+                method.refusal(self.dtype)
+                or method.misfit(self.stack[:place], kinds)
+                or self._idle(method),
+            )
             for place, method in enumerate(self.stack)
         ]
         reasons.append((self.fault.name, self.fault.refusal(self.dtype.bit_classes)))
-        return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
+        told = [f"{name}: {reason}" for name, reason in reasons if reason is not None]
+        if self.targets.activations and not self.dtype.one_scale:
+            told.append(
+                f"activations: {self.dtype.label} has scales of its own for parts of a tensor; "
+                "take a format of one scale or none, such as int8, q3_12 or fp16"
+            )
+        return told
+
+    @property
+    def fault_refusal(self) -> str | None:
+        """Why the fault model has no meaning for the targets, or None where it has one."""
+        if not self.targets.activations or self.fault.samples_fields:
+            return None
+        return (
+            f"{self.fault.name} chooses among all bits at once, and activations are written image "
+            "by image; take bit_flip, or leave out targets.activations"
+        )
+
+    def _idle(self, method: Method) -> str | None:
+        """Why a method has nothing to do where no parameter is exposed."""
+        if self.targets.kinds or method.guards:
+            return None
+        return "acts on weights, which are not exposed; expose them, or leave it out"
 
     @property
     def label(self) -> str:

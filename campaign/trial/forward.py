@@ -21,6 +21,8 @@ class Forward(NamedTuple):
     visit: Visit | None = None
     """What guards do at every site."""
     logits_divisor: float = 1.0
+    stored: Visit | None = None
+    """What storing activations does at every site before the guards, where there is no fault."""
 
     def answers(
         self,
@@ -34,7 +36,7 @@ class Forward(NamedTuple):
             data: The images.
             images: Which of them; all if None.
             faulty: Gives, for the place of the first image of a batch, what happens at every site
-                before the guards.
+                before the guards, in place of `stored`.
         """
         images = range(len(data)) if images is None else images
         with torch.inference_mode():
@@ -47,8 +49,9 @@ class Forward(NamedTuple):
             return torch.cat(parts)
 
     def batch(self, images: Tensor, before: Visit | None = None) -> Tensor:
-        """Logits of normalised images, float32 (n, classes); `before` is done before the guards."""
-        visits = [visit for visit in (before, self.visit) if visit is not None]
+        """Logits of normalised images, float32 (n, classes); `before` stands for `stored`."""
+        first = self.stored if before is None else before
+        visits = [visit for visit in (first, self.visit) if visit is not None]
         with watched(self.module, in_turn(visits)):
             logits: Tensor = self.module(images).to(torch.float32)
         if self.logits_divisor == 1:

@@ -193,7 +193,7 @@ def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Fau
         bits += int(popcount(difference).sum())
         changed += index.numel()
         digest.update(f"{stored.name}\0{field}\0".encode())
-        digest.update(_bytes(index) + _bytes(difference.data))
+        digest.update(fingerprint(index) + fingerprint(difference.data))
     return Faults(fields, bits, changed, digest.digest() if changed else b"")
 
 
@@ -292,6 +292,6 @@ def _flipped(words: Words, positions: NDArray[np.int64]) -> tuple[Words, Tensor,
     return Words(data, words.width), index, Words(difference, words.width)
 
 
-def _bytes(values: Tensor) -> bytes:
-    """The values as little-endian int64, whatever their dtype and device."""
+def fingerprint(values: Tensor) -> bytes:
+    """Integers as the bytes of little-endian int64, whatever their dtype and device."""
     return values.to("cpu", torch.int64).numpy().astype("<i8").tobytes()

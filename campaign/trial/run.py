@@ -11,6 +11,7 @@ from campaign.lazy import torch
 from campaign.spec.grid import Point
 from campaign.trial.evaluate import Counts, judge
 from campaign.trial.memory import Faults, Reading, Stored, choose, corrupt, read
+from campaign.trial.neurons import Hit, Strikes
 from campaign.trial.setup import Prepared
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ class Outcome(NamedTuple):
 
 
 class _Tally:
-    """Sums over the parameters of one trial."""
+    """Sums over the parameters and activations of one trial."""
 
     def __init__(self) -> None:
         self.bits = self.words = self.corrected = self.detected = self.nonfinite = 0
         self.digest = hashlib.blake2b(digest_size=8)
 
-    def add(self, faults: Faults) -> None:
+    def add(self, faults: Faults | Hit) -> None:
         self.bits += faults.flipped_bits
         self.words += faults.flipped_words
         self.digest.update(faults.digest)
@@ -64,7 +65,7 @@ def run_trial(prepared: Prepared, point: Point) -> Outcome:
     """Run the trial `point`; the network is left as it was, to the bit.
 
     Images whose weights read back as without faults take the fault-free answers: the network would
-    answer the same.
+    answer the same. Where activations are exposed, that holds for BER 0 only.
     """
     tally = _Tally()
     parts = [
@@ -101,7 +102,7 @@ def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[in
 def _answers_under_map(
     prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
 ) -> Tensor | None:
-    """Logits of `images` under one fault map; None where the weights read as without faults."""
+    """Logits of `images` under one fault map; None where nothing reads as other than without."""
     changed = list[Stored]()
     parameters = dict(prepared.network.module.named_parameters())
     memory, storage = prepared.stored.values(), prepared.storage
@@ -117,10 +118,24 @@ def _answers_under_map(
             if not torch.equal(reading.weight.view(torch.int32), stored.clean.view(torch.int32)):
                 changed.append(stored)
                 parameters[stored.name].copy_(reading.weight)
-        return prepared.forward.answers(prepared.data, images) if changed else None
+        return _answers(prepared, ber, seed, images, tally, changed=bool(changed))
     finally:
         for stored in changed:
             parameters[stored.name].copy_(stored.clean)
+
+
+def _answers(
+    prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally, *, changed: bool
+) -> Tensor | None:
+    """Logits of the live network, with faults in its activations where these are exposed."""
+    forward, neurons = prepared.forward, prepared.neurons
+    if neurons is None or ber == 0:
+        return forward.answers(prepared.data, images) if changed else None
+    strikes = Strikes(neurons, prepared.setup.fault, ber=ber, seed=seed, images=images)
+    logits = forward.answers(prepared.data, images, strikes.visit)
+    for hit in strikes.hits():
+        tally.add(hit)
+    return logits
 
 
 def _chosen(prepared: Prepared, ber: float, seed: int) -> Flips:

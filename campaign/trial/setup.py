@@ -15,6 +15,7 @@ from campaign.methods import Method, State
 from campaign.networks.sites import Site, Visit, in_turn
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
+from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.evaluate import Counts, TestSet, judge
 from campaign.trial.forward import Forward
 from campaign.trial.memory import (
@@ -25,6 +26,7 @@ from campaign.trial.memory import (
     exposed_bits,
     write,
 )
+from campaign.trial.neurons import Neurons
 from campaign.trial.subject import StoredSubject
 
 if TYPE_CHECKING:
@@ -75,11 +77,12 @@ class Prepared:
         storage: How weights are stored and read.
         stored: The exposed parameters in memory, by name.
         forward: The network with what stands around it.
-        data: The test set.
+        data: The test set; where activations are exposed, in batches of whole blocks of images.
         subject: What attacks look at; without images where there is no profile split.
         learnt: What each method of the stack has observed.
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
+        neurons: How activations are stored; None where they are not in faultable memory.
     """
 
     setup: Setup
@@ -92,6 +95,7 @@ class Prepared:
     learnt: tuple[State, ...]
     fault_free: Tensor
     counts: Counts
+    neurons: Neurons | None = None
 
     @property
     def stored_bits(self) -> int:
@@ -111,8 +115,9 @@ class Prepared:
 
     @property
     def exposed_bits(self) -> int:
-        """Bits that a fault may hit."""
-        return sum(exposed_bits(stored, self.storage) for stored in self.stored.values())
+        """Bits that a fault may hit, those of the activations of all images included."""
+        written = 0 if self.neurons is None else self.neurons.exposed_bits(len(self.data))
+        return written + sum(exposed_bits(stored, self.storage) for stored in self.stored.values())
 
 
 def prepare(
@@ -127,11 +132,17 @@ def prepare(
         split: The images that methods and attacks learn from, where the setup needs them.
 
     Raises:
-        ValueError: If no parameter is exposed, a weight cannot be stored so, or the network does
-            not fit the data or a method; the text names the parameter or layer.
+        ValueError: If no parameter or layer is exposed, a weight or activation cannot be stored
+            so, or the network does not fit the data or a method; the text names the parameter or
+            layer.
     """
     storage, stored = _stored(setup, network)
     forward = _settled(setup, network, storage, stored)
+    neurons = None
+    if setup.targets.activations:
+        data = whole_blocks(data)
+        neurons = neurons_of(setup, storage, forward, data, split)
+        forward = forward._replace(stored=neurons.stored)
     forward, learnt = _guarded(forward, storage, stored, split)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
@@ -144,7 +155,7 @@ def prepare(
         )
     counts = judge(fault_free, data.labels, fault_free)
     return Prepared(
-        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts
+        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts, neurons
     )
 
 
@@ -153,7 +164,7 @@ def _stored(setup: Setup, network: Network) -> tuple[Storage, dict[str, Stored]]
     exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
     storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt, not targets.only_bits)
     names = [n for n in network.trained if targets.match(n, network.kinds[n])]
-    if not names and not targets.activations:
+    if not names and (targets.kinds or not targets.activations):
         raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
     return storage, {name: write(name, network.trained[name], storage) for name in names}
 

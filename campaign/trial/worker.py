@@ -136,7 +136,7 @@ class TrialWorker:
             exposed_bits=prepared.exposed_bits,
             seconds=time.perf_counter() - started,
             device=self._device_name(),
-            compute=self._compute(),
+            compute=self._compute(prepared.data.batch_size),
             attempt=attempt,
             code_version=self.work.code_version,
         )
@@ -213,9 +213,9 @@ class TrialWorker:
             return "cpu"
         return f"cuda:{torch.cuda.get_device_name(self.device)}"
 
-    def _compute(self) -> str:
+    def _compute(self, batch_size: int) -> str:
         threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
-        return f"fp32 batch={self.work.batch_size}{threads} torch={torch.__version__}"
+        return f"fp32 batch={batch_size}{threads} torch={torch.__version__}"
 
 
 def first_line(text: str) -> str:
