@@ -28,7 +28,8 @@ class SetupPlan:
         bers: The BERs above 0, ascending.
         bits: Exposed bits, None where the architecture's size is not known or activations are
             exposed, whose number only a forward pass tells.
-        bits_are_bound: `bits` is an upper bound, because name patterns select parameters.
+        bits_are_bound: `bits` is an upper bound, because name patterns select parameters or
+            BatchNorm is folded into biases, some of which are there already.
         bits_are_about: `bits` is not exact, because stored scales are counted as if every block
             of weights were full; the tails of tensors are known once their shapes are.
         seconds: Time of one trial on one worker, None where nothing is known.
@@ -124,10 +125,16 @@ def _setup_plan(
         grid.n_trials,
         tuple(cell.ber for cell in grid.cells if cell.ber > 0),
         _exposed_bits(setup),
-        bool(setup.targets.include or setup.targets.exclude),
+        _is_bound(setup),
         _scales_are_hit(setup),
         measured.get((setup.model_name, setup.dtype.label, setup.method)) or _assumed(setup, spec),
     )
+
+
+def _is_bound(setup: Setup) -> bool:
+    targets = setup.targets
+    folded = setup.fold_batchnorm and not {"biases", "norms"}.isdisjoint(targets.kinds)
+    return bool(targets.include or targets.exclude) or folded
 
 
 def _exposed_bits(setup: Setup) -> int | None:
@@ -136,6 +143,8 @@ def _exposed_bits(setup: Setup) -> int | None:
     if counts is None or targets.activations:
         return None
     words = sum(counts.get(kind, 0) for kind in targets.kinds)
+    if setup.fold_batchnorm and "biases" in targets.kinds and "norms" not in targets.kinds:
+        words += counts.get("norms", 0) // 2  # at most one bias for scale and shift of a channel
     exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
     bound = [method.bind(setup.dtype) for method in setup.stack]
     checks = 0 if targets.only_bits else sum(m.check_bits(words, width) for m in bound)

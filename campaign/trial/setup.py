@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from campaign.lazy import torch
 from campaign.methods import Method, State
+from campaign.networks.fold import fold_batchnorm
 from campaign.networks.sites import Site, Visit, in_turn
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
@@ -51,10 +52,20 @@ class Network:
 
     @classmethod
     def load(
-        cls, module: nn.Module, state: Mapping[str, NDArray[np.generic]], device: torch.device
+        cls,
+        module: nn.Module,
+        state: Mapping[str, NDArray[np.generic]],
+        device: torch.device,
+        *,
+        fold: bool = False,
     ) -> Network:
-        """Put `state` into `module` on `device`."""
+        """Put `state` into `module` on `device`, and `fold` its BatchNorms there.
+
+        Raises:
+            ValueError: If a BatchNorm cannot be folded; the text names it.
+        """
         module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        module = fold_batchnorm(module) if fold else module
         module = module.to(device).eval().requires_grad_(False)
         trained = {n: p.detach().clone() for n, p in module.named_parameters()}
         buffers = {n: b.detach().clone() for n, b in module.named_buffers()}
@@ -147,6 +158,11 @@ def prepare(
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
     fault_free = forward.answers(data)
+    if forward.logits_divisor != 1 and not bool(fault_free.isfinite().all()):
+        raise ValueError(
+            f"{setup.model_name}: undivided, its values overflow without any fault; choose t "
+            "nearer to the largest weights, or use divide: layer"
+        )
     highest = int(data.labels.max())
     if highest >= fault_free.shape[1]:
         raise ValueError(

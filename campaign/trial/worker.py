@@ -102,7 +102,7 @@ class TrialWorker:
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
-        self._networks: dict[str, Network] = {}
+        self._networks: dict[tuple[str, bool], Network] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
@@ -162,12 +162,13 @@ class TrialWorker:
         return replace(setup, fault=cast("FaultModel", self.assets(fault_asset(setup))))
 
     def _network(self, setup: Setup) -> Network:
-        if setup.model_name not in self._networks:
+        key = (setup.model_name, setup.fold_batchnorm)
+        if key not in self._networks:
             self._networks.clear()
             state = cast("Mapping[str, NDArray[np.generic]]", self.assets(model_asset(setup)))
-            network = Network.load(setup.model.build(), state, self.device)
-            self._networks[setup.model_name] = network
-        return self._networks[setup.model_name]
+            built = setup.model.build()
+            self._networks[key] = Network.load(built, state, self.device, fold=setup.fold_batchnorm)
+        return self._networks[key]
 
     def _test_set(self, setup: Setup) -> TestSet:
         """The images that trials are judged on."""

@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 from campaign.records import COLUMNS, RESULT_COLUMNS, Failure
 from campaign.sources import DATASETS, MODELS
@@ -43,6 +44,30 @@ def test_a_record_says_everything_about_its_trial(make_setup, assets) -> None:
     assert (record.dtype, record.method, record.t) == ("fp16", "weight_scaling+parity", 256.0)
     assert (record.trial_id, record.ber, record.seed, record.attempt) == ("id", 1e-3, 4, 2)
     assert (record.device, record.status) == ("cpu", "ok")
+
+
+def test_folding_batchnorm_is_another_network_of_the_same_model(make_setup, assets) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)
+        )
+
+    class Source(type(MODELS.make("digits_cnn"))):  # type: ignore[misc]
+        def build(self) -> nn.Module:
+            return build().eval()
+
+    state = {name: value.numpy() for name, value in build().state_dict().items()}
+    worker = WORK.open({**assets, "model:digits_cnn": state}.__getitem__)
+    kinds = Targets(kinds=("weights", "biases", "norms"))
+    plain = replace(make_setup(targets=kinds), model=Source())
+    folded = replace(plain, setup_id="folded", fold_batchnorm=True)
+    bits = []
+    for setup in (plain, folded, plain):
+        (record,) = worker.trials(setup, points(setup, [0.0], 1), 1)
+        assert record.status == "ok", record.error
+        bits.append(record.stored_bits)
+    words = 36 + 4 + 1440 + 10
+    assert bits == [32 * (words + 8), 32 * words, 32 * (words + 8)]
 
 
 def test_rows_do_not_depend_on_how_points_are_batched(make_setup, assets) -> None:
