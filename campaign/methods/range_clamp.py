@@ -22,7 +22,8 @@ class RangeClamp(Method):
 
     NaN is outside of every range and becomes 0 in both modes. M is taken from the weights as read
     back, so a fault-free weight is never touched, whatever the number format.
-    Cost: one protected constant per tensor (or row) and a comparison per weight read.
+    Cost: one protected constant per tensor (or row); per weight 3 operations to clamp (both ends,
+    NaN), 2 to zero (magnitude, comparison).
     Source: the read-side clamp of arXiv 2006.13977; zeroing: weight nulling (Qin et al., 2018).
 
     Args:
@@ -38,6 +39,9 @@ class RangeClamp(Method):
 
     def profile(self, value: Tensor, state: State) -> State:
         return {**state, "largest": largest_magnitude(value, by_row=self.per == "row")}
+
+    def operations(self, count: int, width: int) -> int:
+        return count * (3 if self.out_of_range == "clamp" else 2)
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         largest = state.get("largest")

@@ -23,7 +23,7 @@ class WeightScaling(Method):
 
     c = t / max|W|, held in float64: t near the top of fp32 makes c overflow float32. With
     ``power_of_two`` c is rounded down to a power of two, and scaling floats is then exact.
-    Cost: one protected constant per layer (or channel) and a division per weight read.
+    Cost: one protected constant per layer (or channel); 1 operation per weight, a division.
     Source: Fuengfusin & Tamukoh, arXiv 2411.18993. Departs: offers one c per output channel.
 
     Args:
@@ -56,6 +56,9 @@ class WeightScaling(Method):
         if self.power_of_two:
             c = c / (2 * torch.frexp(c).mantissa)  # exact; torch.ldexp may overflow above 2^127
         return (weight.double() * c).to(torch.float32), {"c": c}
+
+    def operations(self, count: int, width: int) -> int:
+        return count
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         return (value.double() / state["c"]).to(torch.float32)

@@ -15,6 +15,7 @@ from campaign.methods import Method, State
 from campaign.networks.sites import Site, Visit, in_turn
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
+from campaign.trial.cost import Cost, cost_of
 from campaign.trial.evaluate import Counts, TestSet, judge
 from campaign.trial.forward import Forward
 from campaign.trial.memory import (
@@ -80,6 +81,7 @@ class Prepared:
         learnt: What each method of the stack has observed.
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
+        cost: Operations for one image.
     """
 
     setup: Setup
@@ -92,6 +94,7 @@ class Prepared:
     learnt: tuple[State, ...]
     fault_free: Tensor
     counts: Counts
+    cost: Cost
 
     @property
     def stored_bits(self) -> int:
@@ -142,8 +145,9 @@ def prepare(
             f"{setup.model_name} answers {fault_free.shape[1]} classes"
         )
     counts = judge(fault_free, data.labels, fault_free)
+    cost = cost_of(forward, stored.values(), storage, data.batch(0, 1))
     return Prepared(
-        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts
+        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts, cost
     )
 
 
