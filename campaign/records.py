@@ -84,6 +84,8 @@ class TrialRecord:
     """Weights that read as NaN or infinity before the non-finite policy."""
     seconds: float
     """Wall time of the trial."""
+    n_weights: int | None
+    """Weights in faultable memory."""
     constant_bits: int | None
     """Bits of constants that methods keep in protected memory."""
     inference_operations: int | None

@@ -50,7 +50,8 @@ class SaturatedWeights(Method):
     as one does after training through tau. NaN stays NaN: see ``grid.nonfinite``.
     Cost: one protected constant per tensor; operations per weight: tanh, arctan 1, hardtanh 2,
     softsign and scaled_tanh 3, a transcendental function counted as one. Source: Fuengfusin &
-    Tamukoh, arXiv 2411.19027. Departs: ``scaled_tanh``, a tanh(w / a), with `a` tied to each layer's max|W|.
+    Tamukoh, arXiv 2411.19027. Departs: ``scaled_tanh``, a tanh(w / a), with `a` tied to each
+    layer's max|W|.
 
     Args:
         function: ``tanh``, ``arctan``, ``softsign``, ``hardtanh`` or ``scaled_tanh``.

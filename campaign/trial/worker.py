@@ -132,6 +132,7 @@ class TrialWorker:
             stored_bits=prepared.stored_bits,
             check_bits=prepared.check_bits,
             exposed_bits=prepared.exposed_bits,
+            n_weights=sum(held.clean.numel() for held in prepared.stored.values()),
             constant_bits=prepared.constant_bits,
             inference_operations=prepared.cost.inference,
             protection_operations=prepared.cost.protection,

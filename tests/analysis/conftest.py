@@ -46,6 +46,7 @@ def record(**given: Any) -> dict[str, Any]:
         "detected": 0,
         "nonfinite_weights": 0,
         "seconds": 0.5,
+        "n_weights": 100,
         "constant_bits": 0,
         "inference_operations": 100_000,
         "protection_operations": 0,

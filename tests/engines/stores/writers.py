@@ -58,6 +58,7 @@ def make_record(number: int, **changes: object) -> TrialRecord:
         "corrected": None,
         "detected": None,
         "nonfinite_weights": 0,
+        "n_weights": number,
         "constant_bits": number,
         "inference_operations": 2**41 + number,
         "protection_operations": number,
