@@ -21,8 +21,8 @@ LABEL_SIZE, TICK_SIZE, TITLE_SIZE = 6.8, 7.0, 7.8
 INK, FAINT = "#222222", "#8A8A8A"
 SAME_CLEAN = 0.005
 """Clean accuracies closer than this share one line."""
-SAME_LINE = 0.002
-"""Lines that are nowhere further apart than this would hide each other."""
+SAME_LINE = 0.025
+"""Lines nowhere further apart than this share of the axis are one to the eye: a line's width."""
 TURN = 4.0
 """Length of the dashes of lines that coincide, in line widths."""
 
@@ -83,7 +83,7 @@ def draw_panel(
     _ticks(axes, panel, frame, box)
     _clean(axes, panel, frame, styles)
     alpha = 0.5 / max(3, len(panel.lines))
-    for line, turn in zip(_dodged(panel), turns(panel), strict=True):
+    for line, turn in zip(_dodged(panel), turns(panel, frame), strict=True):
         style = styles[line.protection]
         if len(line.ber) == 1:
             _single(axes, line, style)
@@ -137,14 +137,15 @@ def _end(line: Line, frame: Frame) -> tuple[float, float]:
     return frame.across(float(line.ber[last])), frame.up(float(line.mean[last]))
 
 
-def turns(panel: Panel) -> list[tuple[int, int]]:
+def turns(panel: Panel, frame: Frame) -> list[tuple[int, int]]:
     """For each line its turn, 0, 1, ..., among those that coincide with it, and how many they are.
 
     Lines of one BER are moved apart instead and never coincide.
     """
     groups: list[list[int]] = []
+    least = SAME_LINE * (frame.high - frame.low)
     for place, line in enumerate(panel.lines):
-        alike = (group for group in groups if _coincide(panel.lines[group[0]], line))
+        alike = (group for group in groups if _coincide(panel.lines[group[0]], line, least))
         group = next(alike, None)
         if group is None:
             groups.append([place])
@@ -154,10 +155,10 @@ def turns(panel: Panel) -> list[tuple[int, int]]:
     return [found[place] for place in range(len(panel.lines))]
 
 
-def _coincide(one: Line, other: Line) -> bool:
+def _coincide(one: Line, other: Line, least: float) -> bool:
     if len(one.ber) < 2 or not np.array_equal(one.ber, other.ber):
         return False
-    return bool(np.allclose(one.mean, other.mean, rtol=0, atol=SAME_LINE, equal_nan=True))
+    return bool(np.allclose(one.mean, other.mean, rtol=0, atol=least, equal_nan=True))
 
 
 def _curve(axes: Axes, line: Line, style: Style, alpha: float, turn: tuple[int, int]) -> None:

@@ -229,6 +229,7 @@ def _footnote(page: Page, panels: list[Panel], bounds: str) -> str:
     if failed:
         text += f" {failed} failed trial{'' if failed == 1 else 's'} left out"
         text += "; x: all failed." if (page.points["n_trials"] == 0).any() else "."
-    if any(share > 1 for panel in panels for _, share in drawing.turns(panel)):
+    frame = drawing.frame_of(panels)
+    if any(share > 1 for panel in panels for _, share in drawing.turns(panel, frame)):
         text += " Lines that coincide are drawn in turns."
     return text

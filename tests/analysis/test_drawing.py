@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from campaign.analysis.curves import curves
-from campaign.analysis.drawing import turns
+from campaign.analysis.drawing import Frame, turns
 from campaign.analysis.figures import SETTINGS, draw_page
 from campaign.analysis.panels import Line, Panel, pages
 from campaign.analysis.styles import line_styles
@@ -32,7 +32,15 @@ def test_lines_take_turns_where_they_coincide_and_only_there() -> None:
         line("e", 0.9),
         line("f", 0.9),
     ]
-    assert turns(Panel("", lines)) == [(0, 3), (0, 1), (1, 3), (0, 1), (2, 3), (0, 1), (0, 1)]
+    assert turns(Panel("", lines), Frame(1e-6, 1e-4, 0.0, 1.0)) == [
+        (0, 3),
+        (0, 1),
+        (1, 3),
+        (0, 1),
+        (2, 3),
+        (0, 1),
+        (0, 1),
+    ]
 
 
 def test_equal_curves_are_drawn_in_turns_and_the_footnote_says_so(
