@@ -86,6 +86,14 @@ class TrialRecord:
     """Weights that read as NaN or infinity before the non-finite policy; no activations."""
     seconds: float
     """Wall time of the trial."""
+    n_weights: int | None
+    """Weights in faultable memory."""
+    constant_bits: int | None
+    """Bits of constants that methods keep in protected memory."""
+    inference_operations: int | None
+    """Multiplications and additions of convolutions and matrix products for one image."""
+    protection_operations: int | None
+    """Operations of the methods where one image takes one reading of all exposed weights."""
     device: str
     """Device that computed, such as `cpu` or `cuda:NVIDIA H200`."""
     host: str
@@ -125,7 +133,10 @@ RESULT_COLUMNS: tuple[str, ...] = (
     "status",
     *COLUMNS[COLUMNS.index("n_samples") : COLUMNS.index("seconds")],
 )
-"""Columns that a repeated trial must reproduce on the same device."""
+"""Columns that a repeated trial must reproduce on the same device.
+
+Those of cost are not among them: they belong to the setup, and older rows lack them.
+"""
 
 
 def column_types() -> dict[str, str]:

@@ -21,6 +21,10 @@ LABEL_SIZE, TICK_SIZE, TITLE_SIZE = 6.8, 7.0, 7.8
 INK, FAINT = "#222222", "#8A8A8A"
 SAME_CLEAN = 0.005
 """Clean accuracies closer than this share one line."""
+SAME_LINE = 0.025
+"""Lines nowhere further apart than this share of the axis are one to the eye: a line's width."""
+TURN = 4.0
+"""Length of the dashes of lines that coincide, in line widths."""
 
 
 class Frame(NamedTuple):
@@ -79,12 +83,12 @@ def draw_panel(
     _ticks(axes, panel, frame, box)
     _clean(axes, panel, frame, styles)
     alpha = 0.5 / max(3, len(panel.lines))
-    for line in _dodged(panel):
+    for line, turn in zip(_dodged(panel), turns(panel, frame), strict=True):
         style = styles[line.protection]
         if len(line.ber) == 1:
             _single(axes, line, style)
         else:
-            _curve(axes, line, style, alpha)
+            _curve(axes, line, style, alpha, turn)
         lost = line.ber[np.isnan(line.mean)]
         axes.plot(lost, np.full(len(lost), frame.low), "x", color=style.color, clip_on=False, ms=4)
 
@@ -133,12 +137,41 @@ def _end(line: Line, frame: Frame) -> tuple[float, float]:
     return frame.across(float(line.ber[last])), frame.up(float(line.mean[last]))
 
 
-def _curve(axes: Axes, line: Line, style: Style, alpha: float) -> None:
+def turns(panel: Panel, frame: Frame) -> list[tuple[int, int]]:
+    """For each line its turn, 0, 1, ..., among those that coincide with it, and how many they are.
+
+    Lines of one BER are moved apart instead and never coincide.
+    """
+    groups: list[list[int]] = []
+    least = SAME_LINE * (frame.high - frame.low)
+    for place, line in enumerate(panel.lines):
+        alike = (group for group in groups if _coincide(panel.lines[group[0]], line, least))
+        group = next(alike, None)
+        if group is None:
+            groups.append([place])
+        else:
+            group.append(place)
+    found = {place: (turn, len(group)) for group in groups for turn, place in enumerate(group)}
+    return [found[place] for place in range(len(panel.lines))]
+
+
+def _coincide(one: Line, other: Line, least: float) -> bool:
+    if len(one.ber) < 2 or not np.array_equal(one.ber, other.ber):
+        return False
+    return bool(np.allclose(one.mean, other.mean, rtol=0, atol=least, equal_nan=True))
+
+
+def _curve(axes: Axes, line: Line, style: Style, alpha: float, turn: tuple[int, int]) -> None:
+    """A line with its band; one that coincides with others only every other dash and marker."""
     axes.fill_between(line.ber, line.low, line.high, color=style.color, alpha=alpha, lw=0)
     for bound in (line.low, line.high):
         axes.plot(line.ber, bound, color=style.color, lw=0.35, alpha=0.5)
-    look: Any = {"color": style.color, "ls": style.dash, "marker": style.marker}
-    axes.plot(line.ber, line.mean, lw=1.1, ms=3, mew=0, **look)
+    place, share = turn
+    dash = style.dash if share == 1 else (TURN * place, (TURN, TURN * (share - 1)))
+    look: Any = {"color": style.color, "ls": dash, "marker": style.marker}
+    # The marker of the last line would cover those below it at every point.
+    markers = (-place % share, share)
+    axes.plot(line.ber, line.mean, lw=1.1, ms=3, mew=0, markevery=markers, **look)
 
 
 def _single(axes: Axes, line: Line, style: Style) -> None:

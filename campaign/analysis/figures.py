@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ import pandas as pd
 from campaign.analysis import drawing
 from campaign.analysis.curves import curves
 from campaign.analysis.layout import COLUMN, LEGEND_HANDLE, PAGE, Box, Label, Layout, arrange
+from campaign.analysis.lettering import broken, text_width, write
+from campaign.analysis.order import Order
 from campaign.analysis.panels import Page, Panel, pages
 from campaign.analysis.rows import METRIC_NAMES, Metric
 from campaign.analysis.statistics import IntervalName
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 INTERVALS: dict[IntervalName, str] = {
     "bounded": "interval of the mean, allowing for fault maps not seen",
-    "bootstrap": "bootstrap interval of the mean",
+    "bootstrap": "bootstrap interval of the mean (the other, wider one where all seeds agree)",
 }
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -36,7 +37,12 @@ SETTINGS: Any = {
 
 
 def write_figures(
-    rows: object, folder: Path, metric: Metric = "top1", *, interval: IntervalName = "bounded"
+    rows: object,
+    folder: Path,
+    metric: Metric = "top1",
+    *,
+    interval: IntervalName = "bounded",
+    order: Order = Order(),  # noqa: B008 - immutable
 ) -> list[Path]:
     """Draw accuracy against BER: a panel for each model and dtype, a line for each protection.
 
@@ -48,6 +54,7 @@ def write_figures(
         folder: Where the files go; made where it is missing.
         metric: ``top1`` or ``top5``.
         interval: How the bands are made; see `statistics.mean_interval`.
+        order: In which order panels stand.
 
     Returns:
         The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi) and ``.svg``; none where there
@@ -56,17 +63,22 @@ def write_figures(
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    return draw_points(curves(rows, interval=interval), folder, metric, interval)
+    points = curves(rows, interval=interval)
+    return draw_points(points, folder, metric, interval, order)
 
 
 def draw_points(
-    points: pd.DataFrame, folder: Path, metric: Metric, interval: IntervalName
+    points: pd.DataFrame,
+    folder: Path,
+    metric: Metric,
+    interval: IntervalName,
+    order: Order = Order(),  # noqa: B008 - immutable
 ) -> list[Path]:
     """The same from what `curves.curves` gave for `interval`."""
     import matplotlib as mpl
 
     folder.mkdir(parents=True, exist_ok=True)
-    made = pages(points, metric)
+    made = pages(points, metric, order)
     styles = line_styles(
         line.protection for page in made for panel in _held(page) for line in panel.lines
     )
@@ -77,10 +89,16 @@ def draw_points(
         for page in made:
             figure = draw_page(page, metric, interval, styles)
             stem = f"accuracy_{metric}" + (f"_{page.name}" if page.name else "")
-            for ending, options in (("png", {"Software": None}), ("svg", {"Date": None})):
-                path = folder / f"{stem}.{ending}"
-                figure.savefig(path, dpi=200, metadata=options)
-                written.append(path)
+            written += save(figure, folder / stem)
+    return written
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG (200 dpi) and SVG, the same bytes each time."""
+    written = []
+    for ending, options in (("png", {"Software": None}), ("svg", {"Date": None})):
+        written.append(stem.with_name(f"{stem.name}.{ending}"))
+        figure.savefig(written[-1], dpi=200, metadata=options)
     return written
 
 
@@ -96,7 +114,7 @@ def draw_page(
     count = sum(len(row) for row in page.panels)
     notes = textwrap.wrap(_footnote(page, panels, INTERVALS[interval]), 78 if count == 1 else 165)
     room = (COLUMN if count == 1 else PAGE) - LEGEND_HANDLE - 0.12
-    labels = [_label(drawing.label_of(key), room) for key in used]
+    labels = [broken(drawing.label_of(key), room) for key in used]
     layout = arrange(
         [len(row) for row in page.panels],
         lines=max(len(panel.lines) for panel in panels),
@@ -109,7 +127,7 @@ def draw_page(
     _draw_names(figure, page, layout, METRIC_NAMES[metric])
     if not layout.direct:
         _draw_legend(figure, layout, labels, list(used.values()))
-    _write(figure, 0.06, layout.footnote_bottom, "\n".join(notes), size=6.0, va="bottom")
+    write(figure, 0.06, layout.footnote_bottom, "\n".join(notes), size=6.0, va="bottom")
     return figure
 
 
@@ -143,8 +161,8 @@ def _draw_panels(
             labelleft=box in _outermost(cells, "row"),
         )
         room = layout.width - box.left if len(cells) == 1 else box.width
-        size = min(drawing.TITLE_SIZE, 10 * room / _text_width(panel.title, 10))
-        _write(figure, box.left, box.bottom + box.height + 0.05, panel.title, size=size)
+        size = min(drawing.TITLE_SIZE, 10 * room / text_width(panel.title, 10))
+        write(figure, box.left, box.bottom + box.height + 0.05, panel.title, size=size)
 
 
 def _cells(page: Page, layout: Layout) -> list[tuple[Box, Panel | None]]:
@@ -163,14 +181,14 @@ def _draw_names(figure: Figure, page: Page, layout: Layout, metric_name: str) ->
     """The names of the axes and of the page."""
     for box in _outermost(_cells(page, layout), "column"):
         middle = box.left + box.width / 2
-        _write(figure, middle, box.bottom - 0.36, "bit error rate", size=7.5, ha="center")
+        write(figure, middle, box.bottom - 0.36, "bit error rate", size=7.5, ha="center")
     top, bottom = layout.boxes[0].bottom + layout.boxes[0].height, layout.boxes[-1].bottom
     name = f"{metric_name} (%)"
-    _write(figure, 0.06, (top + bottom) / 2, name, size=7.5, va="center", rotation=90)
+    write(figure, 0.06, (top + bottom) / 2, name, size=7.5, va="center", rotation=90)
     if page.title:
         left = layout.boxes[0].left
-        size = min(8.0, 9 * (layout.width - left) / _text_width(page.title, 10))
-        _write(figure, left, layout.height - 0.17, page.title, size=size, weight="bold")
+        size = min(8.0, 9 * (layout.width - left) / text_width(page.title, 10))
+        write(figure, left, layout.height - 0.17, page.title, size=size, weight="bold")
 
 
 def _draw_legend(figure: Figure, layout: Layout, labels: list[Label], styles: list[Style]) -> None:
@@ -211,29 +229,7 @@ def _footnote(page: Page, panels: list[Panel], bounds: str) -> str:
     if failed:
         text += f" {failed} failed trial{'' if failed == 1 else 's'} left out"
         text += "; x: all failed." if (page.points["n_trials"] == 0).any() else "."
+    frame = drawing.frame_of(panels)
+    if any(share > 1 for panel in panels for _, share in drawing.turns(panel, frame)):
+        text += " Lines that coincide are drawn in turns."
     return text
-
-
-def _write(figure: Figure, left: float, bottom: float, text: str, **style: Any) -> None:  # noqa: ANN401
-    """Text at a place given in inches."""
-    width, height = figure.get_size_inches()
-    figure.text(left / width, bottom / height, text, **{"color": drawing.INK, **style})
-
-
-def _label(text: str, room: float) -> Label:
-    """A label, broken after + , and ( where it is wider than `room` inches."""
-    lines = [""]
-    for piece in re.split(r"(?<=[+,( ])", text):
-        if lines[-1] and _text_width(lines[-1] + piece) > room:
-            lines.append("")
-        lines[-1] += piece
-    return Label("\n".join(lines), max(_text_width(line) for line in lines), len(lines))
-
-
-def _text_width(text: str, size: float = drawing.LABEL_SIZE) -> float:
-    """How wide a text is, inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    path = TextPath((0, 0), text.strip(), size=size, prop=FontProperties(family="DejaVu Sans"))
-    return float(path.get_extents().width) / 72

@@ -68,8 +68,9 @@ def arrange(
 ) -> Layout:
     """Find room for all that is to be drawn.
 
-    One panel takes the width of a column, several that of a page. A single row of more than two
-    panels is wrapped: to two columns where labels then fit at the lines, else to three.
+    One panel takes the width of a column, several that of a page. Three panels stand abreast: two
+    columns would leave a corner empty. A single row of more is wrapped: to two columns where labels
+    then fit at the lines, else to three.
 
     Args:
         rows: How many cells each row of panels has; equal unless there is one row.
@@ -81,11 +82,11 @@ def arrange(
     count, columns = sum(rows), max(rows)
     width = COLUMN if count == 1 else PAGE
     wanted = HANDLE + max(label.width for label in labels)
-    if len(rows) == 1 and count > 2:
+    if len(rows) == 1 and count > 3:
         columns = 2 if lines <= MOST_DIRECT and _plot(width, 2, wanted) >= LEAST_PLOT else 3
     direct = lines <= MOST_DIRECT and _plot(width, columns, wanted) >= LEAST_PLOT
     depth = math.ceil(count / columns)
-    legend_columns, legend_rows = _legend(labels, width - 0.12)
+    legend_columns, legend_rows = legend_shape(labels, width - 0.12)
     foot = 0.04 + footnotes * LINE_STEP
     ground = foot + (0.0 if direct else legend_rows * LINE_STEP * 1.1 + 0.06) + BOTTOM
     plot_width = _plot(width, columns, wanted if direct else 0.0)
@@ -127,7 +128,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return [float(place) for place in kept + steps]
 
 
-def _legend(labels: Sequence[Label], room: float) -> tuple[int, int]:
+def legend_shape(labels: Sequence[Label], room: float) -> tuple[int, int]:
     """The most columns that fit, filled one after the other, and the lines of the longest."""
     for columns in range(len(labels), 0, -1):
         ends = np.cumsum([len(part) for part in np.array_split(np.arange(len(labels)), columns)])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from campaign.analysis.order import Order
 from campaign.analysis.rows import VARIANT_KEYS, Metric, numbered
 from campaign.analysis.styles import Protection
 
@@ -51,7 +52,11 @@ class Page(NamedTuple):
     points: pd.DataFrame
 
 
-def pages(points: pd.DataFrame, metric: Metric) -> list[Page]:
+def pages(
+    points: pd.DataFrame,
+    metric: Metric,
+    order: Order = Order(),  # noqa: B008 - immutable
+) -> list[Page]:
     """The figures of a campaign: a panel for each model and dtype, a page for each variant.
 
     Several models and up to four dtypes make a grid, at most five models a page; other cases are
@@ -60,28 +65,31 @@ def pages(points: pd.DataFrame, metric: Metric) -> list[Page]:
     Args:
         points: What `curves.curves` gives.
         metric: ``top1`` or ``top5``.
+        order: In which order models and dtypes stand; by name where it says nothing.
     """
     faulty = points[points["ber"] > 0]
-    varied = [key for key in VARIANT_KEYS if faulty[key].nunique() > 1]
-    parts: list[tuple[list[str], pd.DataFrame]] = [([], faulty)]
-    if varied:
-        groups = faulty.groupby(varied, sort=True)
-        parts = [
-            ([f"{k} {v}" for k, v in zip(varied, names, strict=True)], g) for names, g in groups
-        ]
     made = []
-    for said, part in parts:
-        for more, grid in _grids(part, metric):
+    for said, part in variants(faulty):
+        for more, grid in _grids(part, metric, order):
             title = " · ".join([*said, *more])
-            made.append(Page("_".join(_slug(text) for text in [*said, *more]), title, grid, part))
+            made.append(Page(slug([*said, *more]), title, grid, part))
     return _with_distinct_names(made)
 
 
+def variants(frame: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
+    """The parts of a frame that have figures of their own, and what sets each apart."""
+    varied = [key for key in VARIANT_KEYS if frame[key].nunique() > 1]
+    if not varied:
+        return [([], frame)]
+    groups = frame.groupby(varied, sort=True)
+    return [([f"{k} {v}" for k, v in zip(varied, names, strict=True)], g) for names, g in groups]
+
+
 def _grids(
-    points: pd.DataFrame, metric: Metric
+    points: pd.DataFrame, metric: Metric, order: Order
 ) -> Iterator[tuple[list[str], list[list[Panel | None]]]]:
     """What sets each page of a variant apart, and its panels."""
-    models, dtypes = sorted(set(points["model"])), sorted(set(points["dtype"]))
+    models, dtypes = order.of_models(points["model"]), order.of_dtypes(points["dtype"])
     held = {
         (model, dtype): Panel(f"{model} · {dtype}", _lines(group, metric))
         for (model, dtype), group in points.groupby(["model", "dtype"], sort=False)
@@ -120,8 +128,14 @@ def _lines(points: pd.DataFrame, metric: Metric) -> list[Line]:
     return lines
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")[:60]
+def slug(said: list[str]) -> str:
+    """The ending of a file name from what sets a figure apart.
+
+    Example:
+        >>> slug(["nonfinite zero", "part 2"])
+        'nonfinite-zero_part-2'
+    """
+    return "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")[:60] for text in said)
 
 
 def _with_distinct_names(made: list[Page]) -> list[Page]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from campaign.analysis.cost import costs
+from campaign.analysis.cost_table import write_costs
 from campaign.analysis.curves import curves
 from campaign.analysis.figures import draw_points
+from campaign.analysis.order import Order
+from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
@@ -25,7 +29,12 @@ class Report(NamedTuple):
 
 
 def write_report(
-    rows: object, folder: Path, metric: Metric = "top1", *, interval: IntervalName = "bounded"
+    rows: object,
+    folder: Path,
+    metric: Metric = "top1",
+    *,
+    interval: IntervalName = "bounded",
+    order: Order = Order(),  # noqa: B008 - immutable
 ) -> Report:
     """Write ``tables/`` and ``figures/`` below a folder.
 
@@ -34,13 +43,19 @@ def write_report(
         folder: The results folder; made where it is missing.
         metric: ``top1`` or ``top5``.
         interval: How intervals of the mean are made; see `statistics.mean_interval`.
+        order: In which order models and number formats stand in figures.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
     trials = as_trials(rows)
     points = curves(trials, interval=interval)
+    cost = costs(trials, metric)
+    tables, figures = folder / "tables", folder / "figures"
     return Report(
-        write_points(trials, points, folder / "tables", metric),
-        draw_points(points, folder / "figures", metric, interval),
+        [*write_points(trials, points, tables, metric), *write_costs(cost, tables, metric)],
+        [
+            *draw_points(points, figures, metric, interval, order),
+            *draw_pareto(cost, figures, metric, order),
+        ],
     )

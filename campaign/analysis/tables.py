@@ -56,15 +56,19 @@ def write_points(rows: object, points: pd.DataFrame, folder: Path, metric: Metri
     """The same where `points` is what `curves.curves` gave for `rows`."""
     folder.mkdir(parents=True, exist_ok=True)
     table = summary(rows, metric, points=points)
-    stem = folder / f"summary_{metric}"
-    grid = for_people(table, metric)
+    written = write_grid(table, for_people(table, metric), folder / f"summary_{metric}")
+    every = folder / "points.csv"
+    every.write_text(_csv(points), encoding="utf-8", newline="\n")
+    return [*written, every]
+
+
+def write_grid(table: pd.DataFrame, grid: Grid, stem: Path) -> list[Path]:
+    """Write a table for machines as CSV, and for people as Markdown and LaTeX."""
     texts = {".csv": _csv(table), ".md": markdown(grid), ".tex": latex(grid)}
     written = [stem.with_suffix(ending) for ending in texts]
     for path, text in zip(written, texts.values(), strict=True):
         path.write_text(text, encoding="utf-8", newline="\n")
-    every = folder / "points.csv"
-    every.write_text(_csv(points), encoding="utf-8", newline="\n")
-    return [*written, every]
+    return written
 
 
 def summary(
@@ -136,13 +140,13 @@ def _cells(row: Mapping[Hashable, Any], table: pd.DataFrame, varied: list[str]) 
         *([(str(row["n_failed"]),)] if table["n_failed"].any() else []),
         (percent(row["clean"], 2),),
         *((percent(row[f"{_MEAN}{ber!r}"]),) for ber in _bers(table)),
-        *(_tolerated(row, column_of(drop)) for drop in DROPS),
+        *(tolerated(row, column_of(drop)) for drop in DROPS),
         (percent(row["overhead"]),),
     ]
 
 
-def _tolerated(row: Mapping[Hashable, Any], column: str) -> Cell:
-    """A BER with its interval, each bound a number or the limit that is known of it."""
+def tolerated(row: Mapping[Hashable, Any], column: str) -> Cell:
+    """The BER in `column` with its interval, each a number or the limit that is known of it."""
     best, low, high = (
         _known(row[f"{column}{end}"], row[f"{column}{end}_note"]) for end in ("", "_low", "_high")
     )
@@ -172,7 +176,9 @@ def _caption(table: pd.DataFrame, metric: Metric, varied: list[str]) -> Cell:
         f"{METRIC_NAMES[metric].capitalize()} in %, mean over seeds at each bit error rate (BER); "
         "BER at which the mean has fallen by 1 and 5 points, interpolated between measured BERs, "
         "with 95 % bootstrap intervals over seeds (no allowance for fault maps not seen); outputs "
-        "that are not finite count as wrong; overhead: check bits in % of stored bits. "
+        "that are not finite count as wrong; overhead: check bits in % of stored bits. Intervals "
+        "of the means stand in points.csv; a bootstrap interval there is the wider, bounded one "
+        "where all seeds agree. "
         f"Here: {', '.join(shared)}.",
     )
 

@@ -174,8 +174,10 @@ class Method:
     def operations(self, count: int, width: int) -> int:
         """Word operations (of 64 bits or one number) that reading `count` words costs, fault-free.
 
-        One for each arithmetic operation or comparison of a number; of a code, those of computing
-        and comparing its syndrome.
+        One for each arithmetic operation, comparison or function of a number and each logic
+        operation or parity of a word; what a repair would take is not counted. Of a code that is
+        the syndrome: for each of its bits a mask and a parity, and one comparison. `width` is that
+        of the payload words. Nothing is counted for 0 words.
         """
         return 0
 

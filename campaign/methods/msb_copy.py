@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, PositiveInt
 
 from campaign.bits import Words
-from campaign.bits.copies import copies_of, majority, part, with_part
+from campaign.bits.copies import copies_of, majority, part, vote_operations, with_part
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
@@ -22,8 +22,10 @@ class MsbCopy(Method):
     With 3 copies the majority of each bit is read; a word counts as corrected where it changed.
     With 2 copies a word whose copies differ reads as 0 and counts as detected. The copies are
     stored, counted and faultable.
-    Cost: (copies - 1) * bits check bits per word. Source: the cheapest form of bit protection; cf.
-    the sign-bit copies of Guan et al., arXiv 1910.14479.
+    Cost: (copies - 1) * bits check bits per word; operations per word: 2 for 2 copies (mask,
+    comparison), 7 for 3 (mask, majority of 4, putting it back 2).
+    Source: the cheapest form of bit protection; cf. the sign-bit copies of Guan et al., arXiv
+    1910.14479.
 
     Args:
         bits: How many bits, from the most significant one down.
@@ -58,6 +60,9 @@ class MsbCopy(Method):
         voted = majority([top.data, *check.data])
         read = with_part(words, self._top(words), Words(voted, top.width))
         return Decoded(read, int((voted != top.data).sum()), 0)
+
+    def operations(self, count: int, width: int) -> int:
+        return count * (2 if self.copies == 2 else 3 + vote_operations(3))
 
     def _top(self, words: Words) -> range:
         return range(words.width - self.bits, words.width)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import ConfigDict
 
 from campaign.bits import Words, mask_to_width, signed
-from campaign.bits.copies import copies_of, majority, median
+from campaign.bits.blocks import block_count
+from campaign.bits.copies import copies_of, majority, median, vote_operations
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Decoded, Method
@@ -27,7 +28,8 @@ class Redundancy(Method):
     with the middle value in the order of numbers (sign and magnitude for floats, where NaN lies
     beyond infinity; two's complement else). A word counts as corrected where the vote differs from
     the payload word; nothing is detected and left.
-    Cost: (copies - 1) * width check bits per word; 200 % for 3.
+    Cost: (copies - 1) * width check bits per word; 200 % for 3. 4, 14, 30, 52 operations for 3, 5,
+    7, 9 copies, per 64 bits of payload where bitwise, per word where median.
     Source: von Neumann, 1956; Lyons & Vanderkulk, IBM J. Res. Dev. 6(2), 1962.
 
     Args:
@@ -64,6 +66,10 @@ class Redundancy(Method):
         assert check is not None
         return _voted(words, majority(_all(words, check)))
 
+    def operations(self, count: int, width: int) -> int:
+        votes = block_count(count, width, 64) if self.vote == "bitwise" else count
+        return votes * vote_operations(self.copies)
+
 
 @dataclass(frozen=True)
 class MedianVote(Method):
@@ -92,6 +98,9 @@ class MedianVote(Method):
         if middle.element_size() == words.data.element_size():
             return _voted(words, middle.view(words.data.dtype))
         return _voted(words, mask_to_width(middle, words.width).data)
+
+    def operations(self, count: int, width: int) -> int:
+        return count * vote_operations(self.copies)
 
     def _swapped(self, number: Tensor, width: int) -> Tensor:
         """Two's complement as numbers in the order of sign and magnitude, -0 below +0; and back."""

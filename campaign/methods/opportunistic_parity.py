@@ -21,7 +21,8 @@ class OpportunisticParity(Method):
     The stored weight differs from the trained one by at most one unit in the last place; that is
     part of the fault-free reading, like rounding to the format. Floats only: the last bit of an
     integer is worth too much. An even number of flips passes unseen.
-    Cost: no memory; one bit of the mantissa. Source: Burel, Evans & Anghel, DFT 2021.
+    Cost: no memory; one bit of the mantissa; 2 operations per word (parity, comparison).
+    Source: Burel, Evans & Anghel, DFT 2021.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -41,3 +42,6 @@ class OpportunisticParity(Method):
         wrong = (popcount(words) & 1).bool()
         kept = torch.where(wrong, torch.zeros_like(words.data), words.data)
         return Decoded(Words(kept, words.width), 0, int(wrong.sum()))
+
+    def operations(self, count: int, width: int) -> int:
+        return 2 * count

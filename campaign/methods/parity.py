@@ -20,8 +20,8 @@ class Parity(Method):
 
     The word is cleared; formats in which that is another number than 0 are refused. The parity bit
     is stored, counted and faultable. An even number of flips passes unseen.
-    Cost: 1 check bit per word. Source: Qin et al., Robustness of neural networks against storage
-    media errors, 2018.
+    Cost: 1 check bit and 2 operations per word (parity, comparison). Source: Qin et al., Robustness
+    of neural networks against storage media errors, 2018.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -42,3 +42,6 @@ class Parity(Method):
         wrong = (popcount(words) & 1) != check.data
         kept = torch.where(wrong, torch.zeros_like(words.data), words.data)
         return Decoded(Words(kept, words.width), 0, int(wrong.sum()))
+
+    def operations(self, count: int, width: int) -> int:
+        return 2 * count

@@ -25,7 +25,8 @@ class RangeClamp(Method):
     below 100, M is the magnitude of that rank (the least that so many percent of the magnitudes do
     not exceed), and larger weights are clipped to it before they are stored: a narrower range for a
     healthy network that is not quite the trained one.
-    Cost: one protected constant per tensor (or row) and a comparison per weight read.
+    Cost: one protected constant per tensor (or row); per weight 3 operations to clamp (both ends,
+    NaN), 2 to zero (magnitude, comparison).
     Source: the read-side clamp of arXiv 2006.13977; zeroing: weight nulling (Qin et al., 2018).
 
     Args:
@@ -55,6 +56,9 @@ class RangeClamp(Method):
 
     def profile(self, value: Tensor, state: State) -> State:
         return {**state, "largest": largest_magnitude(value, by_row=self.per == "row")}
+
+    def operations(self, count: int, width: int) -> int:
+        return count * (3 if self.out_of_range == "clamp" else 2)
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         largest = state.get("largest")

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 class Saturation(NamedTuple):
-    """A saturated function, its inverse on (-bound, bound), and the bound."""
+    """A saturated function, its inverse on (-bound, bound), the bound, operations of a number."""
 
     apply: Callable[[Tensor], Tensor]
     invert: Callable[[Tensor], Tensor]
     bound: float
+    operations: int
 
 
 def _softsign(x: Tensor) -> Tensor:
@@ -31,11 +32,11 @@ def _softsign(x: Tensor) -> Tensor:
 
 
 SATURATIONS: dict[str, Saturation] = {
-    "tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0),
-    "arctan": Saturation(lambda x: x.atan(), lambda y: y.tan(), math.pi / 2),
-    "softsign": Saturation(_softsign, lambda y: y / (1 - y.abs()), 1.0),
-    "hardtanh": Saturation(lambda x: x.clamp(-1, 1), lambda y: y, 1.0),
-    "scaled_tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0),
+    "tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0, 1),
+    "arctan": Saturation(lambda x: x.atan(), lambda y: y.tan(), math.pi / 2, 1),
+    "softsign": Saturation(_softsign, lambda y: y / (1 - y.abs()), 1.0, 3),
+    "hardtanh": Saturation(lambda x: x.clamp(-1, 1), lambda y: y, 1.0, 2),
+    "scaled_tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0, 3),
 }
 
 
@@ -47,8 +48,10 @@ class SaturatedWeights(Method):
     With ``store: inverse`` a trained network is converted without training: tau^-1(W) is stored and
     tau gives W back. With ``store: raw`` W itself is stored and the network computes with tau(W),
     as one does after training through tau. NaN stays NaN: see ``grid.nonfinite``.
-    Cost: one function evaluation per weight read; no memory. Source: Fuengfusin & Tamukoh, arXiv
-    2411.19027. Departs: ``scaled_tanh``, a tanh(w / a), with `a` tied to each layer's max|W|.
+    Cost: one protected constant per tensor; operations per weight: tanh, arctan 1, hardtanh 2,
+    softsign and scaled_tanh 3, a transcendental function counted as one. Source: Fuengfusin &
+    Tamukoh, arXiv 2411.19027. Departs: ``scaled_tanh``, a tanh(w / a), with `a` tied to each
+    layer's max|W|.
 
     Args:
         function: ``tanh``, ``arctan``, ``softsign``, ``hardtanh`` or ``scaled_tanh``.
@@ -95,6 +98,9 @@ class SaturatedWeights(Method):
     def restore(self, value: Tensor, state: State) -> Tensor:
         tau = SATURATIONS[self.function].apply
         return (tau(value.double() / state["a"]) * state["a"]).to(torch.float32)
+
+    def operations(self, count: int, width: int) -> int:
+        return count * SATURATIONS[self.function].operations
 
     def _a(self, weight: Tensor) -> Tensor:
         """The factor inside and outside of tau: float64, shape ()."""

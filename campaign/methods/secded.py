@@ -24,7 +24,8 @@ class Secded(Method):
     with zeros that are not stored. Check words are stored apart, counted and faultable; three and
     more errors may be miscorrected. A word counts as corrected where a correction changed it, and
     as detected where it has a bit in a block known to be wrong and not correctable.
-    Cost: 8 check bits per 64 data bits (12.5 %), 7 per 32 (21.9 %), 6 per 16 (37.5 %).
+    Cost: 8 check bits per 64 data bits (12.5 %), 7 per 32 (21.9 %), 6 per 16 (37.5 %); r of them
+    take 2 r + 1 operations per block (mask and parity each, and a comparison).
     Source: Hsiao, IBM J. Res. Dev. 14(4), 1970. Departs: check words are stored apart.
 
     Args:
@@ -52,3 +53,7 @@ class Secded(Method):
         assert check is not None
         zero = self.on_double == "zero"
         return Decoded(*repair(words, check, hsiao(self.data_bits), zero=zero))
+
+    def operations(self, count: int, width: int) -> int:
+        blocks = block_count(count, width, self.data_bits)
+        return blocks * (2 * CHECK_BITS[self.data_bits] + 1)

@@ -27,7 +27,8 @@ class WeightScaling(Method):
     ``power_of_two`` c is rounded down to a power of two, and scaling floats is then exact.
     Where not the weights but the logits or BatchNorms are divided, the network computes with c*W,
     and biases and norms, which must not be exposed, are adapted once.
-    Cost: one protected constant per layer (or channel) and a division per weight read, or none.
+    Cost: one protected constant per layer (or channel); 1 operation per weight, a division, or none
+    where the logits or BatchNorms are divided.
     Source: Fuengfusin & Tamukoh, arXiv 2411.18993. Departs: offers one c per output channel, and
     division by BatchNorm.
 
@@ -87,6 +88,9 @@ class WeightScaling(Method):
         if self.power_of_two:
             c = c / (2 * torch.frexp(c).mantissa)  # exact; torch.ldexp may overflow above 2^127
         return (weight.double() * c).to(torch.float32), {"c": c}
+
+    def operations(self, count: int, width: int) -> int:
+        return count if self.divide == "layer" else 0
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         if self.divide != "layer":

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.errors import SetupError
+from campaign.errors import CampaignError, SetupError
+from campaign.runner.folder import ResultsFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from campaign.analysis.order import Order
     from campaign.analysis.rows import Metric
     from campaign.analysis.statistics import IntervalName
 
@@ -32,13 +34,37 @@ def make_report(
     from campaign.analysis.report import write_report
     from campaign.engines.stores.reader import read_results
 
-    rows = read_results(folder).to_pandas()
+    rows, order = read_results(folder).to_pandas(), order_of(folder)
     try:
-        made = [write_report(rows, folder, metric, interval=interval).paths for metric in metrics]
+        made = [
+            write_report(rows, folder, metric, interval=interval, order=order).paths
+            for metric in metrics
+        ]
     except OSError as error:
         where = error.filename or folder
         raise SetupError(f"{where}: cannot be written ({error.strerror})") from None
     return list(dict.fromkeys(path for paths in made for path in paths))
+
+
+def order_of(folder: Path) -> Order:
+    """In which order the spec of a results folder names its models and number formats.
+
+    Nothing is said by a folder without a spec, or by one of another version that is not understood.
+    """
+    from campaign.analysis.order import Order
+    from campaign.spec.campaign import CampaignSpec
+    from campaign.spec.expand import expand
+
+    held = ResultsFolder(folder)
+    try:
+        spec = CampaignSpec.model_validate(held.read_json(held.resolved))
+        setups = [grid.setup for grid in expand(spec)]
+    except (CampaignError, ValueError):
+        return Order()
+    return Order(
+        tuple(dict.fromkeys(setup.model_name for setup in setups)),
+        tuple(dict.fromkeys(setup.dtype.label for setup in setups)),
+    )
 
 
 def curves_of(rows: pa.Table) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from campaign.networks.sites import Site, Visit, in_turn
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
+from campaign.trial.cost import Cost, cost_of
 from campaign.trial.evaluate import Counts, TestSet, judge
 from campaign.trial.forward import Forward
 from campaign.trial.memory import (
@@ -93,6 +94,7 @@ class Prepared:
         learnt: What each method of the stack has observed.
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
+        cost: Operations for one image.
         neurons: How activations are stored; None where they are not in faultable memory.
     """
 
@@ -106,6 +108,7 @@ class Prepared:
     learnt: tuple[State, ...]
     fault_free: Tensor
     counts: Counts
+    cost: Cost
     neurons: Neurons | None = None
 
     @property
@@ -170,8 +173,20 @@ def prepare(
             f"{setup.model_name} answers {fault_free.shape[1]} classes"
         )
     counts = judge(fault_free, data.labels, fault_free)
+    cost = cost_of(forward, stored.values(), storage, data.batch(0, 1))
     return Prepared(
-        setup, network, storage, stored, forward, data, subject, learnt, fault_free, counts, neurons
+        setup,
+        network,
+        storage,
+        stored,
+        forward,
+        data,
+        subject,
+        learnt,
+        fault_free,
+        counts,
+        cost,
+        neurons,
     )
 
 

@@ -59,11 +59,18 @@ def test_more_than_eight_lines_or_long_labels_get_a_legend() -> None:
     assert not arrange([1], lines=2, labels=[long] * 2).direct
 
 
-def test_a_row_of_three_is_wrapped_so_that_labels_fit_at_the_lines() -> None:
-    wrapped = arrange([3], lines=6, labels=[Label("x", 1.2)] * 6)
+def test_three_panels_stand_abreast_and_leave_no_corner_empty() -> None:
+    for width, direct in ((0.4, True), (1.2, False)):
+        found = arrange([3], lines=6, labels=[Label("x", width)] * 6)
+        assert found.direct == direct
+        assert [(box.row, box.column) for box in found.boxes] == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_a_row_of_four_is_wrapped_so_that_labels_fit_at_the_lines() -> None:
+    wrapped = arrange([4], lines=6, labels=[Label("x", 1.2)] * 6)
     assert wrapped.direct
     assert {box.column for box in wrapped.boxes} == {0, 1}
-    many = arrange([3], lines=12, labels=[Label("x", 1.2)] * 12)
+    many = arrange([4], lines=12, labels=[Label("x", 1.2)] * 12)
     assert not many.direct
     assert {box.column for box in many.boxes} == {0, 1, 2}
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from campaign.analysis.cost import costs
+from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import write_figures
+from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.report import write_report
 from campaign.analysis.tables import write_tables
 
@@ -18,7 +21,9 @@ def test_a_report_is_what_tables_and_figures_write(make_rows: Make, tmp_path: Pa
     report = write_report(rows, tmp_path / "r", interval="bootstrap")
     apart = [
         *write_tables(rows, tmp_path / "r2" / "tables", interval="bootstrap"),
+        *write_costs(costs(rows), tmp_path / "r2" / "tables", "top1"),
         *write_figures(rows, tmp_path / "r2" / "figures", interval="bootstrap"),
+        *draw_pareto(costs(rows), tmp_path / "r2" / "figures", "top1"),
     ]
     assert report.paths == [*report.tables, *report.figures]
     for ours, theirs in zip(report.paths, apart, strict=True):

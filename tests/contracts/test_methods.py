@@ -225,3 +225,17 @@ def test_the_baseline_and_the_stored_image_of_fp32_are_the_weights() -> None:
         memory = store(make(), fmt, baseline)
         assert memory is not None
         assert same_bits(load(memory, fmt, baseline, protected=True), make()), name
+
+
+def test_operations_grow_with_the_words_and_are_additive_up_to_blocks(method: Method) -> None:
+    for fmt, given, _ in stored_alone(method):
+        found = [given.operations(count, fmt.width) for count in (0, 1, 7, 64, 1000)]
+        assert all(isinstance(each, int) for each in found), fmt.label
+        assert found[0] == 0
+        assert found == sorted(found)
+        one, other, both = (given.operations(k * 6400, fmt.width) for k in (3, 5, 8))
+        assert one + other == pytest.approx(both, rel=0.01), fmt.label
+
+
+def test_no_protection_takes_no_operations() -> None:
+    assert METHODS.make("none").operations(1000, 32) == 0

@@ -154,3 +154,16 @@ def test_a_journal_of_another_meaning_is_not_mixed(tmp_path: Path, make_record: 
     for open_it in (read_results, ParquetStore):
         with pytest.raises(DriftError, match=r"journal\.db.*schema version 9"):
             open_it(tmp_path)
+
+
+def test_parts_that_are_older_than_the_columns_of_cost_still_read(
+    tmp_path: Path, make_record: Make
+) -> None:
+    new = ["n_weights", "constant_bits", "inference_operations", "protection_operations"]
+    table = to_table([row_of(make_record(n)) for n in range(3)])
+    (tmp_path / "trials").mkdir()
+    pq.write_table(table.drop_columns(new), tmp_path / "trials" / "part-000001-old.parquet")
+    found = read_results(tmp_path)
+    assert found.schema.equals(arrow_schema())
+    assert found["trial_id"].to_pylist() == table["trial_id"].to_pylist()
+    assert all(found[name].null_count == 3 for name in new)

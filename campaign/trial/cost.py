@@ -1,0 +1,77 @@
+"""What a setup costs to run: operations of one inference, and of its protections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from campaign.lazy import torch
+from campaign.networks.sites import Site, watched
+from campaign.trial.forward import Forward
+from campaign.trial.memory import Storage, Stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Cost(NamedTuple):
+    """Operations for one image."""
+
+    inference: int
+    """Multiplications and additions of convolutions and matrix products."""
+    protection: int
+    """Operations of the protections where every exposed weight is read once for this image."""
+
+
+class Pass(NamedTuple):
+    """What one image meets on its way through a network."""
+
+    operations: int
+    """Multiplications and additions of convolutions and matrix products."""
+    sites: tuple[tuple[Site, int], ...]
+    """Each site, and how many values pass there."""
+
+
+def cost_of(forward: Forward, stored: Iterable[Stored], storage: Storage, image: Tensor) -> Cost:
+    """Operations of an inference and of the protections around it; see `Method.operations`.
+
+    Weights are read once for one image: the dearest case, for a weight that stays on the chip, or
+    serves a batch, is checked less often.
+
+    Args:
+        forward: The network; left as it was.
+        stored: The exposed parameters in memory.
+        storage: How they are read.
+        image: One normalised image, float32 (1, channels, height, width).
+    """
+    counts = [held.clean.numel() for held in stored]
+    read = sum(m.operations(n, storage.dtype.width) for m in storage.stack for n in counts)
+    passed = one_pass(forward, image)
+    guarded = sum(
+        method.guard_operations(site, values)
+        for method in storage.stack
+        if method.guards
+        for site, values in passed.sites
+    )
+    return Cost(passed.operations, read + guarded)
+
+
+def one_pass(forward: Forward, image: Tensor) -> Pass:
+    """Send one image through a network and count.
+
+    Attention is computed by plain matrix products meanwhile: fused kernels differ between devices
+    and are not all counted.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    sites: list[tuple[Site, int]] = []
+
+    def count(site: Site, value: Tensor) -> Tensor:
+        sites.append((site, value.numel()))
+        return value
+
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), watched(forward.module, count), counter:
+        forward.module(image)
+    return Pass(int(counter.get_total_flops()), tuple(sites))
