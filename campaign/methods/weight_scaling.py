@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 
 from campaign.formats import NumberFormat
 from campaign.formats.magnitude import largest_magnitude
+from campaign.formats.pieces import by_pieces
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, State
 
@@ -55,7 +56,15 @@ class WeightScaling(Method):
         c = torch.where(largest > 0, target / largest, 1.0)
         if self.power_of_two:
             c = c / (2 * torch.frexp(c).mantissa)  # exact; torch.ldexp may overflow above 2^127
-        return (weight.double() * c).to(torch.float32), {"c": c}
+        return by_pieces(weight, c, _multiplied), {"c": c}
 
     def restore(self, value: Tensor, state: State) -> Tensor:
-        return (value.double() / state["c"]).to(torch.float32)
+        return by_pieces(value, state["c"], _divided)
+
+
+def _multiplied(value: Tensor, c: Tensor) -> Tensor:
+    return value.double().mul_(c).to(torch.float32)
+
+
+def _divided(value: Tensor, c: Tensor) -> Tensor:
+    return value.double().div_(c).to(torch.float32)
