@@ -6,6 +6,8 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from campaign.lazy import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,7 +32,8 @@ def largest_magnitude(values: Tensor, *, by_row: bool = False) -> Tensor:
         return values.new_zeros(())
     if by_row and values.ndim > 1:
         return values.abs().amax(tuple(range(1, values.ndim)), keepdim=True)
-    return values.abs().max()
+    low, high = values.aminmax()
+    return torch.maximum(low.abs(), high.abs())
 
 
 def percentile_magnitude(values: Tensor, percentile: float, *, by_row: bool = False) -> Tensor:

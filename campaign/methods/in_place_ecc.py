@@ -28,7 +28,8 @@ class InPlaceEcc(Method):
     neither saturated nor protected; three and more errors may be miscorrected. What saturation
     changes is part of the fault-free reading. A word counts as corrected where a data bit of it
     was, and as detected in a block known to be wrong and not correctable.
-    Cost: no memory; the upper half of the range of 7 words in 8. Source: Guan et al., In-place
+    Cost: no memory; the upper half of the range of 7 words in 8; 17 operations per 8 words
+    (7 check bits, a comparison, the signs). Source: Guan et al., In-place
     zero-space memory protection for CNN, NeurIPS 2019 (arXiv 1910.14479). Departs: weights are
     saturated after training, not trained to be small; the code is Hsiao's.
 
@@ -58,6 +59,9 @@ class InPlaceEcc(Method):
 
     def encode(self, words: Words) -> tuple[Words, None]:
         return _with_blocks(words, with_checks(_blocks(words))), None
+
+    def operations(self, count: int, width: int) -> int:
+        return count // BLOCK * 17
 
     def decode(self, words: Words, check: Words | None) -> Decoded:
         found = mended(_blocks(words))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from campaign.formats.magnitude import largest_magnitude, percentile_magnitude
+from campaign.formats.pieces import by_pieces
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, State
 
@@ -79,6 +80,12 @@ def within(value: Tensor, largest: Tensor, *, zero: bool) -> Tensor:
         >>> within(torch.tensor([2.0, -0.5, -3.0]), torch.tensor(1.0), zero=False)
         tensor([ 1.0000, -0.5000, -1.0000])
     """
-    if zero:
-        return torch.where(value.abs() <= largest, value, 0.0)
-    return torch.where(value.isnan(), 0.0, value.clamp(-largest, largest))
+    return by_pieces(value, largest, _zeroed if zero else _clamped)
+
+
+def _zeroed(value: Tensor, largest: Tensor) -> Tensor:
+    return torch.where(value.abs() <= largest, value, 0.0)
+
+
+def _clamped(value: Tensor, largest: Tensor) -> Tensor:
+    return value.clamp(-largest, largest).nan_to_num_(0.0, float("inf"), -float("inf"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import ConfigDict
 
 from campaign.formats.magnitude import largest_magnitude
+from campaign.formats.pieces import by_pieces
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, State
 
@@ -24,6 +25,14 @@ class Saturation(NamedTuple):
     invert: Callable[[Tensor], Tensor]
     bound: float
     operations: int
+
+    def applied(self, value: Tensor, a: Tensor) -> Tensor:
+        """Compute a tau(value / a) in float64, as float32."""
+        return (self.apply(value.double() / a) * a).to(torch.float32)
+
+    def inverted(self, value: Tensor, a: Tensor) -> Tensor:
+        """Compute a tau^-1(value / a) in float64, as float32."""
+        return (self.invert(value.double() / a) * a).to(torch.float32)
 
 
 def _softsign(x: Tensor) -> Tensor:
@@ -92,12 +101,10 @@ class SaturatedWeights(Method):
                 f"saf {self.function}: max|W| = {largest:.6g} is not below the bound {bound:.6g}: "
                 f"no inverse; use {instead}, or store: raw after training"
             )
-        inverse = SATURATIONS[self.function].invert(weight.double() / state["a"])
-        return (inverse * state["a"]).to(torch.float32), state
+        return by_pieces(weight, state["a"], SATURATIONS[self.function].inverted), state
 
     def restore(self, value: Tensor, state: State) -> Tensor:
-        tau = SATURATIONS[self.function].apply
-        return (tau(value.double() / state["a"]) * state["a"]).to(torch.float32)
+        return by_pieces(value, state["a"], SATURATIONS[self.function].applied)
 
     def operations(self, count: int, width: int) -> int:
         return count * SATURATIONS[self.function].operations

@@ -23,7 +23,8 @@ class WeightClipping(Method):
     A format with a fitted scale then spreads its codes over at most this range. Where it rounds a
     clipped weight beyond the bound, the range on read reaches to the stored value, so that a
     fault-free weight is never touched. NaN becomes 0.
-    Cost: one protected constant per tensor and a comparison per weight read.
+    Cost: one protected constant per tensor; per weight 3 operations to clamp (both ends, NaN), 2 to
+    zero (magnitude, comparison).
     Source: Clipping of Stutz et al., MLSys 2021 (arXiv 2006.13977). Departs: applied once, after
     training; there, weights are clipped in every step of it.
 
@@ -43,6 +44,9 @@ class WeightClipping(Method):
 
     def profile(self, value: Tensor, state: State) -> State:
         return {**state, "largest": largest_magnitude(value).clamp(min=self.bound)}
+
+    def operations(self, count: int, width: int) -> int:
+        return count * (3 if self.out_of_range == "clamp" else 2)
 
     def restore(self, value: Tensor, state: State) -> Tensor:
         largest = state.get("largest")

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from campaign.formats import NumberFormat
 from campaign.formats.magnitude import largest_magnitude
+from campaign.formats.pieces import by_pieces
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, Settled, State
 from campaign.networks.division import absorbed, carried
@@ -87,7 +88,7 @@ class WeightScaling(Method):
         c = torch.where(largest > 0, target / largest, 1.0)
         if self.power_of_two:
             c = c / (2 * torch.frexp(c).mantissa)  # exact; torch.ldexp may overflow above 2^127
-        return (weight.double() * c).to(torch.float32), {"c": c}
+        return by_pieces(weight, c, _multiplied), {"c": c}
 
     def operations(self, count: int, width: int) -> int:
         return count if self.divide == "layer" else 0
@@ -95,7 +96,7 @@ class WeightScaling(Method):
     def restore(self, value: Tensor, state: State) -> Tensor:
         if self.divide != "layer":
             return value
-        return (value.double() / state["c"]).to(torch.float32)
+        return by_pieces(value, state["c"], _divided)
 
     def settle(self, module: nn.Module, states: Mapping[str, State]) -> Settled:
         if self.divide == "layer":
@@ -110,3 +111,11 @@ def _changes_values(method: Method) -> bool:
     """Whether `method` does anything to numbers, beside what it does to words."""
     own = type(method)
     return own.transform is not Method.transform or own.restore is not Method.restore
+
+
+def _multiplied(value: Tensor, c: Tensor) -> Tensor:
+    return value.double().mul_(c).to(torch.float32)
+
+
+def _divided(value: Tensor, c: Tensor) -> Tensor:
+    return value.double().div_(c).to(torch.float32)
