@@ -179,7 +179,7 @@ class LiveListener:
 @contextmanager
 def listener_for(*, as_json: bool) -> Iterator[Listener]:
     """The view that fits: JSON lines, a live view on a terminal, else plain lines."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     if as_json:
         yield JsonListener()
     elif console.is_terminal:

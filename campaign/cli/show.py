@@ -217,5 +217,5 @@ def _registry(kind: str) -> Registry[Any]:
 
 def _console() -> Console:
     """Stdout; as wide as needed where it is no terminal, so that rows stay on one line."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = Console(markup=False)
+    return console if console.is_terminal else Console(width=200, markup=False)
