@@ -194,6 +194,8 @@ def _upper(values: Array, unseen: Array, tail: float) -> Array:
         block = slice(start, start + step)
         for add in (True, False):
             rows = np.flatnonzero(np.isnan(unseen[block]) != add) + start
+            if not rows.size:
+                continue
             data = np.column_stack([values[rows], unseen[rows]]) if add else values[rows]
             bounds[rows] = _quantile(data, tail)
     return bounds
