@@ -6,7 +6,7 @@ makes it or a line of ``forward``. A module that is used twice has two sites.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -53,8 +53,48 @@ Visit: TypeAlias = "Callable[[Site, Tensor], Tensor]"
 """Takes the output of a site, of shape (images, ...), and gives what the network goes on with."""
 
 
+class Watch:
+    """Where a forward pass is; whoever runs parts of a network without the network tells it."""
+
+    def __init__(self) -> None:
+        self.path: list[str] = []
+        self.counts = {"layer": 0, "activation": 0}
+
+    def resume(self, before: Mapping[str, int]) -> None:
+        """Count on from the sites that came `before` in the pass, by kind."""
+        self.counts = {kind: before[kind] for kind in self.counts}
+
+    def at(self, path: str) -> None:
+        """Calls that no module makes from here on are lines of the module at `path`."""
+        self.path = [path]
+
+    def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
+        """A hook before the module at `path`."""
+
+        def enter(part: nn.Module, given: Any) -> None:  # noqa: ANN401
+            if not path:
+                self.path, self.counts = [], dict.fromkeys(self.counts, 0)
+            self.path.append(path)
+
+        return enter
+
+    def leaving(self, part: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
+        """A hook behind any module."""
+        if self.path:
+            self.path.pop()
+
+    def site(self, function: Any) -> Site | None:  # noqa: ANN401
+        """The site that a call of `function` is, now counted; None where it is none."""
+        kind = _kind(function)
+        if kind is None or not self.path:
+            return None
+        self.counts[kind] += 1
+        name = function.__name__.rstrip("_")
+        return Site(kind, self.counts[kind] - 1, self.path[-1], name)
+
+
 @contextmanager
-def watched(module: nn.Module, visit: Visit | None) -> Iterator[None]:
+def watched(module: nn.Module, visit: Visit | None) -> Iterator[Watch | None]:
     """Call `visit` at every site of every forward pass of `module` inside the block.
 
     Works on any network whose forward pass is the same each time; nothing is traced or copied. With
@@ -63,18 +103,20 @@ def watched(module: nn.Module, visit: Visit | None) -> Iterator[None]:
     Args:
         module: The network; its hooks are taken off again.
         visit: Gets each site and its output.
+
+    Yields:
+        Whom to tell where a pass is that runs parts of `module`; None where nothing is done.
     """
     if visit is None:
-        yield
+        yield None
         return
-    calls = _Calls(visit)
-    hooks = []
+    watch, hooks = Watch(), []
     for path, part in module.named_modules():
-        hooks.append(part.register_forward_pre_hook(calls.entering(path)))
-        hooks.append(part.register_forward_hook(calls.leaving, always_call=True))
+        hooks.append(part.register_forward_pre_hook(watch.entering(path)))
+        hooks.append(part.register_forward_hook(watch.leaving, always_call=True))
     try:
-        with _intercepting(calls):
-            yield
+        with _intercepting(visit, watch):
+            yield watch
     finally:
         for hook in hooks:
             hook.remove()
@@ -93,47 +135,8 @@ def in_turn(visits: Sequence[Visit]) -> Visit | None:
     return visit
 
 
-class _Calls:
-    """Where a forward pass is, and what its calls meet."""
-
-    def __init__(self, visit: Visit) -> None:
-        self.visit = visit
-        self.path: list[str] = []
-        self.counts = {"layer": 0, "activation": 0}
-
-    def entering(self, path: str) -> Callable[[nn.Module, Any], None]:
-        def enter(part: nn.Module, given: Any) -> None:  # noqa: ANN401
-            if not path:
-                self.path, self.counts = [], dict.fromkeys(self.counts, 0)
-            self.path.append(path)
-
-        return enter
-
-    def leaving(self, part: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
-        if self.path:
-            self.path.pop()
-
-    def call(self, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """What the network gets for a call of a torch function."""
-        kind = _kind(func) if self.path else None
-        if kind is None:
-            return func(*args, **kwargs)
-        given: Any = args[0] if args else None
-        if kind == "activation" and given is not None and torch.is_grad_enabled():
-            # What a call in place writes over is what its gradient needs.
-            args = (given.clone(), *args[1:])
-        output = func(*args, **kwargs)
-        in_place = bool(args) and output is args[0]
-        site = Site(kind, self.counts[kind], self.path[-1], func.__name__.rstrip("_"))
-        self.counts[kind] += 1
-        if isinstance(output, tuple):
-            return self.visit(site, output[0]), *output[1:]
-        changed = self.visit(site, output)
-        return given.copy_(changed) if in_place and changed is not given else changed
-
-
-def _intercepting(calls: _Calls) -> AbstractContextManager[object]:
-    """Gives `calls` every torch function; the class is made here, for torch is imported late."""
+def _intercepting(visit: Visit, watch: Watch) -> AbstractContextManager[object]:
+    """Gives `visit` every site; the class is made here, for torch is imported late."""
     from torch.overrides import TorchFunctionMode
 
     class Mode(TorchFunctionMode):
@@ -144,10 +147,33 @@ def _intercepting(calls: _Calls) -> AbstractContextManager[object]:
             args: Any = (),  # noqa: ANN401
             kwargs: Any = None,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
-            return calls.call(func, args, kwargs or {})
+            site = watch.site(func)
+            if site is None:
+                return func(*args, **(kwargs or {}))
+            return _visited(site, visit, func, args, kwargs or {})
 
     mode: AbstractContextManager[object] = Mode()
     return mode
+
+
+def _visited(
+    site: Site,
+    visit: Visit,
+    func: Any,  # noqa: ANN401
+    args: Any,  # noqa: ANN401
+    kwargs: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """What the network gets for a call that is a site."""
+    given: Any = args[0] if args else None
+    if site.kind == "activation" and given is not None and torch.is_grad_enabled():
+        # What a call in place writes over is what its gradient needs.
+        args = (given.clone(), *args[1:])
+    output = func(*args, **kwargs)
+    if isinstance(output, tuple):
+        return visit(site, output[0]), *output[1:]
+    in_place = bool(args) and output is args[0]
+    changed = visit(site, output)
+    return given.copy_(changed) if in_place and changed is not given else changed
 
 
 def _kind(func: Any) -> Literal["layer", "activation"] | None:  # noqa: ANN401
