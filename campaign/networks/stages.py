@@ -193,7 +193,7 @@ def _probed(module: nn.Module, pieces: list[Piece], example: Tensor) -> list[_Pr
 
     def visit(site: Site, output: Tensor) -> Tensor:
         sites.append(site)
-        macs.append(_macs(module, site, output) // len(example) if site.kind == "layer" else 0)
+        macs.append(layer_macs(module, site, output) // len(example) if site.kind == "layer" else 0)
         return output
 
     with watched(module, visit) as watch:
@@ -205,7 +205,14 @@ def _probed(module: nn.Module, pieces: list[Piece], example: Tensor) -> list[_Pr
     return probes
 
 
-def _macs(module: nn.Module, site: Site, output: Tensor) -> int:
+def layer_macs(module: nn.Module, site: Site, output: Tensor) -> int:
+    """Multiply-adds of a layer: each value it gives costs as many as it has weights for it.
+
+    Args:
+        module: The network.
+        site: The layer.
+        output: What it gives, of any number of images.
+    """
     weights = module.get_submodule(site.module).parameters(recurse=False)
     return sum(output.numel() * held[0].numel() for held in weights if held.dim() > 1)
 

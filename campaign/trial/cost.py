@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaign.lazy import torch
 from campaign.networks.sites import Site, watched
+from campaign.networks.stages import layer_macs
 from campaign.trial.forward import Forward
 from campaign.trial.memory import Storage, Stored
 
@@ -56,8 +58,52 @@ def cost_of(forward: Forward, stored: Iterable[Stored], storage: Storage, image:
     return Cost(passed.operations, read + guarded)
 
 
+PRODUCTS = frozenset(
+    "matmul __matmul__ __rmatmul__ mm bmm baddbmm addmm addbmm einsum scaled_dot_product_attention "
+    "multi_head_attention_forward bilinear".split()
+)
+"""Functions that multiply matrices and are no convolution or linear layer."""
+
+
 def one_pass(forward: Forward, image: Tensor) -> Pass:
-    """Send one image through a network and count.
+    """Send one image through a network and count."""
+    sites: list[tuple[Site, int]] = []
+    macs: list[int] = []
+
+    def count(site: Site, value: Tensor) -> Tensor:
+        sites.append((site, value.numel()))
+        if site.kind == "layer":
+            macs.append(layer_macs(forward.module, site, value))
+        return value
+
+    called: set[str] = set()
+    with torch.no_grad(), _naming(called), watched(forward.module, count):
+        forward.module(image)
+    products = not PRODUCTS.isdisjoint(called)
+    return Pass(_dispatched(forward, image) if products else 2 * sum(macs), tuple(sites))
+
+
+def _naming(called: set[str]) -> AbstractContextManager[object]:
+    """Adds the name of every torch function that is called."""
+    from torch.overrides import TorchFunctionMode
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(
+            self,
+            func: Any,  # noqa: ANN401
+            types: Any,  # noqa: ANN401
+            args: Any = (),  # noqa: ANN401
+            kwargs: Any = None,  # noqa: ANN401
+        ) -> Any:  # noqa: ANN401
+            called.add(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    mode: AbstractContextManager[object] = Mode()
+    return mode
+
+
+def _dispatched(forward: Forward, image: Tensor) -> int:
+    """Operations of every kernel that multiplies: exact, but its first use takes seconds.
 
     Attention is computed by plain matrix products meanwhile: fused kernels differ between devices
     and are not all counted.
@@ -65,13 +111,10 @@ def one_pass(forward: Forward, image: Tensor) -> Pass:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    sites: list[tuple[Site, int]] = []
-
-    def count(site: Site, value: Tensor) -> Tensor:
-        sites.append((site, value.numel()))
+    def unchanged(site: Site, value: Tensor) -> Tensor:
         return value
 
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), watched(forward.module, count), counter:
+    counter, plain = FlopCounterMode(display=False), watched(forward.module, unchanged)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), plain, counter:
         forward.module(image)
-    return Pass(int(counter.get_total_flops()), tuple(sites))
+    return int(counter.get_total_flops())

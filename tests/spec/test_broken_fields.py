@@ -43,7 +43,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "unknown option": (
         {"method: none": "method: {range_clamp: {pre: row}}"},
         "6:26: grid.method.range_clamp.pre: unknown key 'pre' (did you mean 'per'?); "
-        "allowed: out_of_range, per",
+        "allowed: out_of_range, per, percentile",
     ),
     "option of a class without options": (
         {"dtype: fp32": "dtype: [{fp32: {bits: 8}}]"},

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from campaign.formats import FORMATS
 from campaign.methods import METHODS
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.load import Loaded
@@ -60,6 +61,9 @@ def test_a_resolved_spec_shows_components_with_their_options(read: Read) -> None
 def test_every_method_can_be_named_alone_or_with_its_defaults(read: Read) -> None:
     for cls in METHODS:
         axis = {"1e-6": "1e-6\n  t: 2"} if cls.takes_t else {}
+        if METHODS.make(cls.name).refusal(FORMATS.make("fp32")) is not None:
+            axis["dtype: fp32"] = "dtype: int8"
+        axis["name: x"] = "name: x\nprofile: {images: 9}"
         short = read({"method: none": f"method: {cls.name}", **axis}).spec
         long = read({"method: none": f"method: {{{cls.name}: {{}}}}", **axis}).spec
         assert short == long
