@@ -53,8 +53,9 @@ class Method:
     5. `decode` - in each trial, on the words after the faults.
     6. `restore` - in each trial, on the value read.
 
-    Before all of them the memory asks `bind` for the method as it acts on words of one format. And
-    for the network as a whole, once all its parameters are stored and read back:
+    Before all of them the memory asks `bind` for the method as it acts on words of one format, and
+    `choose` for the method as it acts on one parameter. And for the network as a whole, once all
+    its parameters are stored and read back:
 
     7. `settle` - once: may adapt what is not exposed to what the weights now read as.
     8. `observe` - once, where `observes`: learns from the network and the profile split.
@@ -97,6 +98,21 @@ class Method:
 
     def bind(self, fmt: NumberFormat) -> Method:
         """The method that acts on words of `fmt`: itself, unless it needs to know their bits."""
+        return self
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether `choose` needs the gradient, and so the profile split."""
+        return False
+
+    def choose(self, weight: Tensor, gradient: Tensor | None) -> Method:
+        """The method that acts on one parameter: itself, unless it treats its words differently.
+
+        Args:
+            weight: As trained, float32, before any `transform`.
+            gradient: Of the mean cross entropy of the trained network over the profile split, in
+                the shape of `weight`; None where no method of the stack `differentiates`.
+        """
         return self
 
     def adapt(self, words: Words) -> Words:

@@ -131,7 +131,7 @@ class Setup:
     @property
     def needs_profile(self) -> str | None:
         """Who learns from the profile split, None where nobody does."""
-        learners = [method.name for method in self.stack if method.observes]
+        learners = [m.name for m in self.stack if m.observes or m.differentiates]
         learners += [self.fault.name] if self.fault.learns else []
         if self.targets.activations and self.dtype.largest is None:
             learners.append(f"the scale of activations in {self.dtype.label}")

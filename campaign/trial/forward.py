@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.lazy import torch
@@ -48,6 +49,27 @@ class Forward(NamedTuple):
             ]
             return torch.cat(parts)
 
+    def gradients(self, data: TestSet, names: Sequence[str]) -> dict[str, Tensor]:
+        """Gradient of the mean cross entropy over `data` by each parameter in `names`, float32.
+
+        Args:
+            data: The images, at least one.
+            names: Parameters of the network; 0 for one that has no part in the answers.
+        """
+        parameters = dict(self.module.named_parameters())
+        wanted = [parameters[name] for name in names]
+        total = [torch.zeros_like(parameter) for parameter in wanted]
+        with _differentiable(wanted), torch.enable_grad():
+            for start in range(0, len(data), data.batch_size):
+                labels = data.labels[start : start + data.batch_size]
+                logits = self.batch(data.batch(start))
+                loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+                found = torch.autograd.grad(loss / len(data), wanted, allow_unused=True)
+                for held, gradient in zip(total, found, strict=True):
+                    if gradient is not None:
+                        held += gradient
+        return dict(zip(names, total, strict=True))
+
     def batch(self, images: Tensor, before: Visit | None = None) -> Tensor:
         """Logits of normalised images, float32 (n, classes); `before` stands for `stored`."""
         first = self.stored if before is None else before
@@ -57,3 +79,14 @@ class Forward(NamedTuple):
         if self.logits_divisor == 1:
             return logits
         return (logits.double() / self.logits_divisor).to(torch.float32)
+
+
+@contextmanager
+def _differentiable(parameters: Sequence[Tensor]) -> Iterator[None]:
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_()
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(False)

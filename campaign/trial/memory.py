@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-
 _OF_FORMAT = ("payload", "scale")
 """Fields that the number format writes; the others are check words of methods."""
 
@@ -58,6 +57,7 @@ class Stored:
             scales, and ``check<i>`` of the i-th method.
         scale: Scale of the number format in protected memory; None where it is a field or absent.
         states: Constants of each method, in protected memory.
+        stack: The protections as they act on this parameter.
         clean: The weight as read without faults, float32, in the parameter's shape.
     """
 
@@ -65,6 +65,7 @@ class Stored:
     fields: Mapping[str, Words]
     scale: Tensor | None
     states: tuple[State, ...]
+    stack: tuple[Method, ...]
     clean: Tensor
 
     @property
@@ -107,13 +108,14 @@ class Reading(NamedTuple):
     nonfinite: int
 
 
-def write(name: str, weight: Tensor, storage: Storage) -> Stored:
+def write(name: str, weight: Tensor, storage: Storage, *, gradient: Tensor | None = None) -> Stored:
     """Store a trained weight.
 
     Args:
         name: The parameter; errors and random streams name it.
         weight: float32, any shape, finite.
         storage: How to store it.
+        gradient: Of the loss of the trained network, for methods that differentiate.
 
     Raises:
         ValueError: If the weight holds NaN or infinity, a method cannot protect it, or it reads
@@ -121,8 +123,9 @@ def write(name: str, weight: Tensor, storage: Storage) -> Stored:
     """
     if not bool(weight.isfinite().all()):
         raise ValueError(f"{name}: the trained weight holds NaN or infinity; repair the checkpoint")
+    stack = tuple(method.choose(weight, gradient) for method in storage.stack)
     value, states = weight, []
-    for method in storage.stack:
+    for method in stack:
         try:
             value, state = method.transform(value)
         except ValueError as error:
@@ -130,14 +133,14 @@ def write(name: str, weight: Tensor, storage: Storage) -> Stored:
         states.append(state)
     dtype = storage.dtype
     scale = dtype.calibrate(value)
-    payload, checks = _encoded(dtype.encode(value, scale), storage.stack)
+    payload, checks = _encoded(dtype.encode(value, scale), stack)
     fields = {"payload": payload, **_scale_field(scale, dtype), **checks}
-    value = dtype.decode(_decoded(fields, storage)[0], scale)
-    for place, method in reversed(list(enumerate(storage.stack))):
+    value = dtype.decode(_decoded(fields, stack)[0], scale)
+    for place, method in reversed(list(enumerate(stack))):
         states[place] = method.profile(value, states[place])
         value = method.restore(value, states[place])
     _refuse_lifeless(name, weight, value)
-    return Stored(name, fields, None if "scale" in fields else scale, tuple(states), value)
+    return Stored(name, fields, None if "scale" in fields else scale, tuple(states), stack, value)
 
 
 def _scale_field(scale: Tensor | None, dtype: NumberFormat) -> dict[str, Words]:
@@ -201,11 +204,11 @@ def read(
     stored: Stored, fields: Mapping[str, Words], storage: Storage, *, decoding: bool = True
 ) -> Reading:
     """Read a weight from (possibly corrupted) words, by codes if `decoding`; never raises."""
-    found = _decoded(fields, storage) if decoding else (fields["payload"], 0, 0)
+    found = _decoded(fields, stored.stack) if decoding else (fields["payload"], 0, 0)
     payload, corrected, detected = found
     scale = fields["scale"].data if "scale" in fields else stored.scale
     value = storage.dtype.decode(payload, scale)
-    for method, state in zip(reversed(storage.stack), reversed(stored.states), strict=True):
+    for method, state in zip(reversed(stored.stack), reversed(stored.states), strict=True):
         value = method.restore(value, state)
     wrong = ~value.isfinite()
     count = int(wrong.sum())
@@ -261,10 +264,10 @@ def _encoded(payload: Words, stack: tuple[Method, ...]) -> tuple[Words, dict[str
     return payload, checks
 
 
-def _decoded(fields: Mapping[str, Words], storage: Storage) -> tuple[Words, int, int]:
+def _decoded(fields: Mapping[str, Words], stack: tuple[Method, ...]) -> tuple[Words, int, int]:
     """Payload after all decoders, right to left, and how many words they corrected, detected."""
     payload, corrected, detected = fields["payload"], 0, 0
-    for place, method in reversed(list(enumerate(storage.stack))):
+    for place, method in reversed(list(enumerate(stack))):
         found = method.decode(payload, fields.get(f"check{place}"))
         payload = found.words
         corrected, detected = corrected + found.corrected, detected + found.detected

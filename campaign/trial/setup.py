@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -150,7 +150,7 @@ def prepare(
             so, or the network does not fit the data or a method; the text names the parameter or
             layer.
     """
-    storage, stored = _stored(setup, network)
+    storage, stored = _stored(setup, network, split)
     forward = _settled(setup, network, storage, stored)
     neurons = None
     if setup.targets.activations:
@@ -190,14 +190,33 @@ def prepare(
     )
 
 
-def _stored(setup: Setup, network: Network) -> tuple[Storage, dict[str, Stored]]:
+def _stored(
+    setup: Setup, network: Network, split: TestSet | None
+) -> tuple[Storage, dict[str, Stored]]:
     targets = setup.targets
     exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
     storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt, not targets.only_bits)
     names = [n for n in network.trained if targets.match(n, network.kinds[n])]
     if not names and (targets.kinds or not targets.activations):
         raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
-    return storage, {name: write(name, network.trained[name], storage) for name in names}
+    slopes = _trained_gradients(storage, names, network, split)
+    return storage, {
+        name: write(name, network.trained[name], storage, gradient=slopes.get(name))
+        for name in names
+    }
+
+
+def _trained_gradients(
+    storage: Storage, names: Sequence[str], network: Network, split: TestSet | None
+) -> Mapping[str, Tensor]:
+    """Gradients of the network as trained, where a method chooses by them."""
+    learner = next((method for method in storage.stack if method.differentiates), None)
+    if learner is None:
+        return {}
+    if split is None:
+        raise ValueError(f"{learner.name} learns from a profile split, and there is none")
+    network.reset({})
+    return Forward(network.module).gradients(split, names)
 
 
 def _settled(

@@ -87,18 +87,8 @@ class StoredSubject:
         return float(torch.nn.functional.cross_entropy(logits.double(), self.split.labels))
 
     def gradients(self, flips: Flips) -> Mapping[str, Tensor]:
-        parameters = dict(self.module.named_parameters())
-        total = {name: torch.zeros_like(parameters[name]) for name in self.stored}
-        with self._flipped(flips), self._differentiable() as live, torch.enable_grad():
-            for start in range(0, len(self.split), self.split.batch_size):
-                labels = self.split.labels[start : start + self.split.batch_size]
-                logits = self.forward.batch(self.split.batch(start))
-                loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-                found = torch.autograd.grad(loss / len(self.split), live, allow_unused=True)
-                for held, gradient in zip(total.values(), found, strict=True):
-                    if gradient is not None:
-                        held += gradient
-        return total
+        with self._flipped(flips):
+            return self.forward.gradients(self.split, tuple(self.stored))
 
     def swing(self, name: str, bit: int, flips: Flips) -> Tensor:
         stored = self.stored[name]
@@ -115,16 +105,6 @@ class StoredSubject:
     def draw(self, ber: float, seed: int) -> Flips:
         domain = derived_seed(seed, "profile")
         return choose(self.stored.values(), BitFlip(), self.storage, ber=ber, seed=domain)
-
-    @contextmanager
-    def _differentiable(self) -> Iterator[list[Tensor]]:
-        parameters = dict(self.module.named_parameters())
-        live = [parameters[name].requires_grad_() for name in self.stored]
-        try:
-            yield live
-        finally:
-            for parameter in live:
-                parameter.requires_grad_(False)
 
     @contextmanager
     def _flipped(self, flips: Flips) -> Iterator[None]:

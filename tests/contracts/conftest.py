@@ -43,6 +43,7 @@ SETTINGS: dict[str, tuple[dict[str, object], ...]] = {
         {"scheme": "asymmetric", "storage": "unsigned", "per": "group", "group_size": 5},
         {"scheme": "robust", "per": "group", "group_size": 7, "rounding": "truncate"},
     ),
+    "selective_words": ({"share": 0.3}, {"share": 1.0, "by": "gradient", "copies": 5}),
     "range_clamp": (
         {"percentile": 80.0, "out_of_range": "zero"},
         {"percentile": 80.0, "per": "row"},

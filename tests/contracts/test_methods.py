@@ -41,6 +41,8 @@ class Memory(NamedTuple):
     checks: list[Words | None]
     scale: torch.Tensor | None
     states: list[State]
+    stack: Stack
+    """The methods as they act on this weight."""
 
 
 def made(dtype: str) -> NumberFormat:
@@ -64,6 +66,7 @@ def bound(stack: Stack, fmt: NumberFormat) -> Iterator[Stack]:
 
 def store(weight: torch.Tensor, fmt: NumberFormat, stack: Stack) -> Memory | None:
     """Left to right on the way in; None where a method says that it cannot protect this weight."""
+    stack = tuple(method.choose(weight, weight.sin()) for method in stack)
     value, states, checks = weight, [], []
     for method in stack:
         try:
@@ -79,18 +82,18 @@ def store(weight: torch.Tensor, fmt: NumberFormat, stack: Stack) -> Memory | Non
     for method in stack:
         payload, check = method.encode(payload)
         checks.append(check)
-    return Memory(adapted, payload, checks, scale, states)
+    return Memory(adapted, payload, checks, scale, states, stack)
 
 
-def load(memory: Memory, fmt: NumberFormat, stack: Stack, protected: bool) -> torch.Tensor:
+def load(memory: Memory, fmt: NumberFormat, protected: bool) -> torch.Tensor:
     """Right to left on the way out; `protected` adds what decoders and profiles do."""
     payload = memory.payload if protected else memory.adapted
     if protected:
-        for method, check in zip(reversed(stack), reversed(memory.checks), strict=True):
+        for method, check in zip(reversed(memory.stack), reversed(memory.checks), strict=True):
             payload, corrected, detected = method.decode(payload, check)
             assert (corrected, detected) == (0, 0), method.label
     value = fmt.decode(payload, memory.scale)
-    for method, state in zip(reversed(stack), reversed(memory.states), strict=True):
+    for method, state in zip(reversed(memory.stack), reversed(memory.states), strict=True):
         known = method.profile(value, state) if protected else state
         value = method.restore(value, known)
     return value
@@ -112,9 +115,9 @@ def check_every_case(stack: Stack) -> int:
                 memory = store(weight, fmt, given)
                 if memory is None:
                     continue
-                plain = load(memory, fmt, given, protected=False)
+                plain = load(memory, fmt, protected=False)
                 where = f"{dtype}, {given}, {name}"
-                assert same_bits(load(memory, fmt, given, protected=True), plain), where
+                assert same_bits(load(memory, fmt, protected=True), plain), where
                 assert (plain.shape, plain.dtype) == (weight.shape, torch.float32), where
                 cases += 1
     return cases
@@ -139,8 +142,8 @@ def test_reading_never_raises_whatever_the_bits(method: Method) -> None:
         for given in bound((method,), fmt):
             memory = store(gaussian(6, 5), fmt, given)
             assert memory is not None
-            (clean,), (state,) = given, memory.states
-            state = clean.profile(load(memory, fmt, given, protected=False), state)
+            (clean,), (state,) = memory.stack, memory.states
+            state = clean.profile(load(memory, fmt, protected=False), state)
             for _ in range(20):
                 check = memory.checks[0]
                 noise = None if check is None else any_words(check, generator)
@@ -166,7 +169,7 @@ def test_a_method_mutates_nothing_and_repeats_itself(method: Method) -> None:
         assert torch.equal(weight, gaussian(6, 5))
         assert torch.equal(first.payload.data, second.payload.data)
         image = first.payload.data.clone()
-        load(first, fmt, given, protected=True)
+        load(first, fmt, protected=True)
         assert torch.equal(first.payload.data, image)
 
 
@@ -178,10 +181,9 @@ def test_payload_words_keep_shape_and_width(method: Method) -> None:
 
 
 def test_the_measured_overhead_is_the_declared_one(method: Method) -> None:
-    for fmt, given, words in stored_alone(method):
-        for count in (0, 1, 2, 7, 30):
-            some = Words(words.data.reshape(-1)[:count], words.width)
-            _, check = given.encode(given.adapt(some))
+    for count in (0, 1, 2, 7, 30):
+        for fmt, given, words in stored_alone(method, count):
+            _, check = given.encode(given.adapt(words))
             assert (0 if check is None else check.bits) == given.check_bits(count, fmt.width)
 
 
@@ -199,13 +201,14 @@ def test_decode_gives_back_what_was_encoded(method: Method) -> None:
         assert (found.corrected, found.detected) == (0, 0)
 
 
-def stored_alone(method: Method) -> Iterator[tuple[NumberFormat, Method, Words]]:
-    """Each format that the method has a meaning for, the method bound to it, and any 30 words."""
+def stored_alone(method: Method, *shape: int) -> Iterator[tuple[NumberFormat, Method, Words]]:
+    """Each format that the method has a meaning for, the method bound to it, and any words."""
     generator = torch.Generator().manual_seed(11)
     for fmt in map(made, DTYPES):
         for (given,) in bound((method,), fmt):
-            like = Words(torch.zeros(6, 5, dtype=carrier(fmt.width)), fmt.width)
-            yield fmt, given, any_words(like, generator)
+            like = Words(torch.zeros(shape or (6, 5), dtype=carrier(fmt.width)), fmt.width)
+            weight = gaussian(*like.data.shape)
+            yield fmt, given.choose(weight, weight.sin()), any_words(like, generator)
 
 
 def test_a_method_either_takes_t_and_has_the_field_or_neither(method: Method) -> None:
@@ -224,7 +227,7 @@ def test_the_baseline_and_the_stored_image_of_fp32_are_the_weights() -> None:
     for name, make in WEIGHTS.items():
         memory = store(make(), fmt, baseline)
         assert memory is not None
-        assert same_bits(load(memory, fmt, baseline, protected=True), make()), name
+        assert same_bits(load(memory, fmt, protected=True), make()), name
 
 
 def test_operations_grow_with_the_words_and_are_additive_up_to_blocks(method: Method) -> None:

@@ -30,6 +30,8 @@ COUNTS = [
     ("fp32", "msb_copy", {}, 1000 * 7),
     ("fp32", "msb_copy", {"copies": 2}, 1000 * 2),
     ("fp32", "selective", {}, 1000 * 7),
+    ("fp32", "selective_words", {}, 5 * 4),
+    ("int8", "selective_words", {"share": 0.5, "copies": 5}, 63 * 14),
 ]
 
 
