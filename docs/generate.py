@@ -29,7 +29,7 @@ def columns() -> str:
     """The row schema as a Markdown table."""
     types, docs = column_types(), column_docs()
     lines = ["| column | type | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {types[name]} | {docs[name]} |" for name in types]
+    lines += [f"| `{name}` | {types[name]} | {' '.join(docs[name].split())} |" for name in types]
     return "\n".join(lines)
 
 

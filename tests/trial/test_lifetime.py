@@ -38,6 +38,18 @@ def test_a_transient_trial_is_a_persistent_one_for_each_map(make_setup, network,
     assert outcome.counts.n_masked == masked
 
 
+def test_every_map_exposes_every_bit(make_setup, network, digits) -> None:
+    """Or a ratio of flips to exposed bits would not be the rate."""
+    persistent = prepare(make_setup("fp32"), network, digits).exposed_bits
+    for lifetime, maps in ((600, 1), (599, 2), (100, 6)):
+        setup = dataclasses.replace(make_setup("fp32"), lifetime=lifetime)
+        prepared = prepare(setup, network, digits)
+        assert prepared.exposed_bits == maps * persistent
+        flips = run_trial(prepared, Point("x", 1e-3, 4)).flipped_bits
+        expected = 1e-3 * prepared.exposed_bits
+        assert abs(flips - expected) < 6 * expected**0.5
+
+
 def test_a_map_as_long_as_the_test_set_is_a_persistent_one(make_setup, network, digits) -> None:
     point = Point("x", 1e-4, 2)
     persistent = run_trial(prepare(make_setup("fp32"), network, digits), point)
