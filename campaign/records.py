@@ -69,8 +69,8 @@ class TrialRecord:
     check_bits: int | None
     """Check bits of methods in faultable memory, beside the stored bits."""
     exposed_bits: int | None
-    """Bits that a fault may hit: stored and check bits, once for each fault map of the trial, and the
-    bits of exposed activations that all images write, less the exempt ones; BER's denominator."""
+    """Bits that a fault may hit: stored and check bits, once for each fault map of the trial, and
+    the bits of exposed activations that all images write, less exempt ones; BER's denominator."""
     flipped_bits: int | None
     """Bits that differ from what was stored, scales, check bits and activations included, counted
     by XOR."""

@@ -129,9 +129,7 @@ class Prepared:
 
     @property
     def exposed_bits(self) -> int:
-        """Bits that a fault may hit in a trial: parameters once for each fault map that it draws,
-        and the activations of all images.
-        """
+        """Bits that a fault may hit: parameters once a fault map, activations of all images."""
         written = 0 if self.neurons is None else self.neurons.exposed_bits(len(self.data))
         held = sum(exposed_bits(stored, self.storage) for stored in self.stored.values())
         maps = 1 if self.setup.lifetime is None else -(-len(self.data) // self.setup.lifetime)
