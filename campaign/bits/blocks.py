@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.bits.linear import FAILED, LinearCode
@@ -47,6 +47,17 @@ def packed(words: Words, size: int) -> Tensor:
 def block_count(count: int, width: int, size: int) -> int:
     """How many blocks of `size` bits hold `count` words of `width` bits."""
     return -(-count * width // size)
+
+
+def block_spans(width: int, size: int) -> tuple[int, int]:
+    """The fewest words that fill whole blocks, and how many blocks they fill.
+
+    Example:
+        >>> block_spans(16, 64), block_spans(12, 64)
+        ((4, 1), (16, 3))
+    """
+    bits = lcm(width, size)
+    return bits // width, bits // size
 
 
 def check_words(words: Words, code: LinearCode) -> Words:

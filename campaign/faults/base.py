@@ -123,7 +123,7 @@ class FaultModel(ABC):
         for key, exposed in memory.items():
             stream = Stream(seed, key.tensor, key.field, exposed.words.width)
             positions = self.sample(exposed.words, ber, stream)
-            found[key] = positions[exposed.may_flip(positions)]
+            found[key] = positions[exposed.may_flip(positions)] if exposed.exempt else positions
         return found
 
     def sample_alone(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_AT_ONCE = 4
+"""Numbers that a step of Philox gives."""
+_WORTH_A_JUMP = 1024
+
+
 def derived_seed(seed: int, *purpose: str | int) -> int:
     """Another seed for another purpose: no stream of it has to do with one of `seed`.
 
@@ -53,6 +58,7 @@ class Stream:
     field: str
     width: int
     _bits: np.random.Philox = dataclass_field(init=False, repr=False)
+    _drawn: int = dataclass_field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._bits = np.random.Philox(key=self._key("campaign-stream"))
@@ -80,7 +86,30 @@ class Stream:
     def uniform(self, count: int) -> NDArray[np.float64]:
         """`count` numbers in [0, 1), multiples of 2^-53."""
         raw: NDArray[np.uint64] = self._bits.random_raw(count)
-        return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        self._drawn += count
+        raw >>= np.uint64(11)
+        numbers = raw.astype(np.float64)
+        numbers *= 2.0**-53
+        return numbers
+
+    def skip(self, count: int) -> None:
+        """Leave out `count` numbers, as if `uniform` had drawn them.
+
+        Example:
+            >>> a, b = Stream(7, "w", "payload", 8), Stream(7, "w", "payload", 8)
+            >>> a.skip(1001)
+            >>> bool((a.uniform(4) == b.uniform(1005)[1001:]).all())
+            True
+        """
+        rest = count
+        if count >= _WORTH_A_JUMP:
+            begun = -self._drawn % _AT_ONCE
+            self._bits.random_raw(begun, output=False)
+            self._bits.advance((count - begun) // _AT_ONCE)
+            rest = (count - begun) % _AT_ONCE
+        if rest:
+            self._bits.random_raw(rest, output=False)
+        self._drawn += count
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_BLOCK = 64
 MOST_BLOCK = 1 << 20
+PIECE = 1 << 14
+"""Numbers that are computed with at a time, so that they stay in cache."""
 MOST_BY_HITS = 0.875
 """Up to this rate, hits are drawn; above it, most would fall on cells that were hit before."""
 
@@ -58,26 +60,61 @@ def failing_places(count: int, rate: float, stream: Stream) -> NDArray[np.int64]
         return failing_cells(count, rate, stream).positions
     places, _ = _hits(count, -math.log1p(-rate) * count, stream)
     places.sort()
-    return places[np.diff(places, prepend=-1) > 0]
+    return _distinct(places)
 
 
 def _hits(count: int, end: float, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Cell and time (in units of 1 / count) of every hit until `end`, in order.
 
     Hits are drawn in blocks of sizes that do not depend on `end`, so that a time is always summed
-    in the same way: the hits until an earlier end are the first of those until a later one.
+    in the same way: the hits until an earlier end are the first of those until a later one. Of a
+    block, all gaps come before all places; what `end` makes needless is skipped.
     """
     places, times, last, size = [], [], 0.0, FIRST_BLOCK
-    while True:
-        gaps, where = stream.uniform(size), stream.uniform(size)
-        arrived = np.cumsum(-np.log1p(-gaps)) + last
-        places.append((where * count).astype(np.int64))
-        times.append(arrived)
-        last, size = float(arrived[-1]), min(2 * size, MOST_BLOCK)
+    while last <= end:
+        arrived = _arrivals(size, last, end, stream)
+        last = float(arrived[-1][-1])
         if last > end:
+            arrived[-1] = arrived[-1][: int(np.searchsorted(arrived[-1], end, "right"))]
+        for piece in arrived:
+            places.append(_cells(piece.size, count, stream))
+        stream.skip(size - sum(map(len, arrived)))
+        times += arrived
+        size = min(2 * size, MOST_BLOCK)
+    if len(places) == 1:
+        return places[0], times[0]
+    return np.concatenate(places), np.concatenate(times)
+
+
+def _arrivals(size: int, last: float, end: float, stream: Stream) -> list[NDArray[np.float64]]:
+    """Times of the `size` hits after `last`, in pieces, none of which begins after `end`."""
+    found, summed = [], 0.0
+    for start in range(0, size, PIECE):
+        gaps = stream.uniform(min(PIECE, size - start))
+        np.log1p(np.negative(gaps, out=gaps), out=gaps)
+        gaps[0] += summed  # so that sums are those of the whole block, to the bit
+        np.cumsum(gaps, out=gaps)
+        summed = float(gaps[-1])
+        found.append(np.subtract(last, gaps, out=gaps))
+        if gaps[-1] > end:
+            stream.skip(size - start - gaps.size)
             break
-    kept = sum(map(len, times)) - len(times[-1]) + int(np.searchsorted(times[-1], end, "right"))
-    return np.concatenate(places)[:kept], np.concatenate(times)[:kept]
+    return found
+
+
+def _cells(size: int, count: int, stream: Stream) -> NDArray[np.int64]:
+    """Random cells, any of `count`."""
+    where = stream.uniform(size)
+    where *= count
+    return where.astype(np.int64)
+
+
+def _distinct(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ascending numbers, each once."""
+    first = np.empty(ordered.size, dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered if first.all() else ordered[first]
 
 
 def _rest(found: Cells, count: int, rate: float, stream: Stream) -> Cells:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from campaign.formats.blocks import broadcast_at
 from campaign.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ class NumberFormat(ABC):
 
     scale_block: ClassVar[int | None] = None
     """Values that share such a scale, at most."""
+
+    pointwise: ClassVar[bool] = False
+    """Whether `decode` reads a word without looking at others, so that `decode_at` may be asked.
+
+    Stored scales must then have the shape that `campaign.formats.blocks.spread` takes, for blocks
+    of `scale_block` values. A class that overrides `decode` says this again, or is read whole.
+    """
 
     clips: ClassVar[bool] = False
     """Whether values beyond `largest` are stored on purpose, as clipping."""
@@ -89,6 +97,26 @@ class NumberFormat(ABC):
 
         The result may share the memory of `words`: write to a copy.
         """
+
+    def decode_at(
+        self, words: Words, scale: Tensor | None, shape: Sequence[int], index: Tensor
+    ) -> Tensor:
+        """Read some words of a tensor as `decode` does in their places; asked where `pointwise`.
+
+        Without more, `decode` gets the scale of each word: one for all, or gathered from one that
+        broadcasts against `shape`.
+
+        Args:
+            words: The words, shape (k,).
+            scale: The scale of the whole tensor.
+            shape: Of the whole tensor.
+            index: Flat places of the words in it, int64, shape (k,).
+
+        Returns:
+            float32, shape (k,).
+        """
+        known = None if scale is None else broadcast_at(scale, shape, index)
+        return self.decode(words, known)
 
 
 FORMATS: Registry[NumberFormat] = Registry("dtype", "campaign.formats", "campaign.formats")

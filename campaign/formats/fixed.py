@@ -35,6 +35,7 @@ class FixedPoint(NumberFormat):
     pattern: ClassVar[str] = r"q(?P<m>\d{1,2})_(?P<n>\d{1,2})"
     example: ClassVar[str] = "q2_5"
     clips: ClassVar[bool] = True
+    pointwise: ClassVar[bool] = True
 
     m: int
     n: int

@@ -19,6 +19,7 @@ class TorchFloat(NumberFormat):
 
     exponent: ClassVar[int]
     mantissa: ClassVar[int]
+    pointwise: ClassVar[bool] = True
     number: ClassVar[str]
     """The torch dtype."""
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from campaign.bits import Words, mask_to_width, signed
 from campaign.formats.base import FORMATS, NumberFormat
-from campaign.formats.blocks import blocks, spread
+from campaign.formats.blocks import blocks, broadcast_at, spread, spread_at
 from campaign.lazy import torch
 from campaign.registry import changed_options, describe
 
@@ -63,6 +63,7 @@ class Integer(NumberFormat):
     name: ClassVar[str] = "int{bits}"
     pattern: ClassVar[str] = r"int(?P<bits>[2-9]|1[0-6])"
     example: ClassVar[str] = "int8"
+    pointwise: ClassVar[bool] = True
 
     bits: int = 8
     per: Literal["tensor", "channel", "group"] = "tensor"
@@ -120,7 +121,7 @@ class Integer(NumberFormat):
 
     def encode(self, values: Tensor, scale: Tensor | None) -> Words:
         assert scale is not None
-        step, zero, center = self._grid(scale, values.shape)
+        step, zero, center = self._grid(*self._constants(scale, values.shape))
         exact = torch.where(values.isnan(), 0.0, values).double()
         number = (exact if center is None else exact - center) / step
         if zero is not None:
@@ -135,11 +136,21 @@ class Integer(NumberFormat):
 
     def decode(self, words: Words, scale: Tensor | None) -> Tensor:
         assert scale is not None
+        return self._read(words, self._constants(scale, words.data.shape))
+
+    def decode_at(
+        self, words: Words, scale: Tensor | None, shape: Sequence[int], index: Tensor
+    ) -> Tensor:
+        assert scale is not None
+        return self._read(words, self._constants(scale, shape, index))
+
+    def _read(self, words: Words, constants: Sequence[Tensor]) -> Tensor:
+        """Words with the constants of each."""
         raw = words.data.to(torch.int64)
         code = signed(raw - self._offset if self._offset else raw, self.bits)
-        step, zero, center = self._grid(scale, code.shape)
+        step, zero, center = self._grid(*constants)
         if center is not None:
-            low, high = (self._each(end, code.shape) for end in scale)
+            low, high = constants
             return (code * step + center).to(torch.float32).clamp(low, high)
         number = code.to(torch.float32)  # exact, as is the difference
         if zero is not None:
@@ -158,11 +169,22 @@ class Integer(NumberFormat):
     def _offset(self) -> int:
         return self._half if self.storage == "unsigned" else 0
 
-    def _grid(self, scale: Tensor, shape: Sequence[int]) -> _Grid:
+    def _constants(
+        self, scale: Tensor, shape: Sequence[int], index: Tensor | None = None
+    ) -> list[Tensor]:
+        """The parts of a scale for the values of a tensor of `shape`, or for some of them."""
+        parts = [scale] if self.scheme == "symmetric" else list(scale)
+        if index is None:
+            return [self._each(constant, shape) for constant in parts]
+        if self.per == "group" and scale.ndim > 1:
+            return [spread_at(constant, shape, self.group_size, index) for constant in parts]
+        return [broadcast_at(constant, shape, index) for constant in parts]
+
+    def _grid(self, *constants: Tensor) -> _Grid:
         """The grid of each value, in float64."""
         if self.scheme == "symmetric":
-            return _Grid(self._each(scale, shape).double())
-        first, second = (self._each(constant, shape).double() for constant in scale)
+            return _Grid(constants[0].double())
+        first, second = (constant.double() for constant in constants)
         if self.scheme == "asymmetric":
             return _Grid(first, second)
         half = (second - first) / 2

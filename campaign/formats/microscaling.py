@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
 from campaign.bits import Words
 from campaign.formats.base import FORMATS, NumberFormat
-from campaign.formats.blocks import blocks, spread
+from campaign.formats.blocks import blocks, spread, spread_at
 from campaign.lazy import torch
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Microscaling(NumberFormat):
     example: ClassVar[str] = "mxfp8_e4m3"
     scale_width: ClassVar[int] = 8
     scale_block: ClassVar[int] = _BLOCK
+    pointwise: ClassVar[bool] = True
 
     element: Literal["fp8_e4m3", "fp8_e5m2", "fp6_e3m2", "fp6_e2m3", "fp4", "int8"]
 
@@ -119,12 +121,17 @@ class Microscaling(NumberFormat):
 
     def decode(self, words: Words, scale: Tensor | None) -> Tensor:
         assert scale is not None
-        device = words.data.device
-        numbers = torch.tensor(self._numbers(), dtype=torch.float32, device=device)
-        powers = [math.ldexp(1.0, code - _BIAS) for code in range(_SCALE_NAN)]
-        factors = torch.tensor([*powers, math.nan], dtype=torch.float32, device=device)
+        numbers, factors = _tables(self, words.data.device)
         each = spread(factors[scale.to(torch.int64)], words.data.shape, _BLOCK)
         return numbers[words.data.to(torch.int64)] * each
+
+    def decode_at(
+        self, words: Words, scale: Tensor | None, shape: Sequence[int], index: Tensor
+    ) -> Tensor:
+        assert scale is not None
+        numbers, factors = _tables(self, words.data.device)
+        codes = spread_at(scale, shape, _BLOCK, index)
+        return numbers[words.data.to(torch.int64)] * factors[codes.to(torch.int64)]
 
     @property
     def _parts(self) -> _Element:
@@ -157,6 +164,14 @@ class Microscaling(NumberFormat):
         below = torch.bucketize(magnitudes, middles)
         above = torch.bucketize(magnitudes, middles, right=True)
         return torch.where(below % 2 == 0, below, above)
+
+
+@lru_cache(maxsize=16)
+def _tables(fmt: Microscaling, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The number of each element pattern, and the factor of each code of a scale; float32."""
+    numbers = torch.tensor(fmt._numbers(), dtype=torch.float32, device=device)
+    powers = [math.ldexp(1.0, code - _BIAS) for code in range(_SCALE_NAN)]
+    return numbers, torch.tensor([*powers, math.nan], dtype=torch.float32, device=device)
 
 
 def _exponent(value: float) -> int:

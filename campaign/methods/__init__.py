@@ -1,5 +1,5 @@
 """Protections: what is done to weights before they are stored and when they are read."""
 
-from campaign.methods.base import METHODS, Decoded, Method, Settled, State
+from campaign.methods.base import METHODS, Decoded, Method, Settled, Spans, State
 
-__all__ = ["METHODS", "Decoded", "Method", "Settled", "State"]
+__all__ = ["METHODS", "Decoded", "Method", "Settled", "Spans", "State"]

@@ -29,6 +29,23 @@ class Decoded(NamedTuple):
     """Words known to be wrong and not repaired."""
 
 
+class Spans(NamedTuple):
+    """How the words of a tensor fall into parts that `decode` reads each by itself.
+
+    Payload words stand in flat order. A decoder that is given the payload words of any whole spans,
+    shape (k,), and the check words of these must do to them what it does in the whole tensor. The
+    last span of a tensor may be shorter, and have fewer check words.
+    """
+
+    words: int = 1
+    """Payload words of a span."""
+    checks: int = 0
+    """Check words of a span, in flat order."""
+    copies: int | None = None
+    """Size of the first dimension of the check words where each of its indices holds `checks`
+    words of every span; `decode` then gets them in the shape (copies, k / words * checks)."""
+
+
 class Settled(NamedTuple):
     """How the rest of a network is adapted to what its exposed weights read as."""
 
@@ -61,11 +78,21 @@ class Method:
     8. `observe` - once, where `observes`: learns from the network and the profile split.
     9. `guard` - in each forward pass, at each site: may change the value that passes.
 
+    A trial reads only the words that a fault touched where `spans` and `pointwise` say that these
+    can be read without the others. What overrides `decode` or `restore` and says nothing is read
+    whole: slower, never wrong.
+
     With no fault, the weights read back are the same with and without `encode` and `decode`,
     `profile` and the protective part of `restore`: a protection must not change a healthy network.
     """
 
     name: ClassVar[str]
+    pointwise: ClassVar[bool] = True
+    """Whether `restore` acts value by value and every constant broadcasts against the weight.
+
+    It then gets some of the values, shape (k,), with the constants of each. A class that overrides
+    `restore` says this again, or is read whole.
+    """
     takes_t: ClassVar[bool] = False
     """Whether the grid axis `t` binds to this method (it then has a field `t`)."""
 
@@ -142,6 +169,14 @@ class Method:
         """Correct and detect; never raises, whatever the bits."""
         return Decoded(words, 0, 0)
 
+    def spans(self, width: int) -> Spans | None:
+        """Parts that `decode` reads each by itself, for payload words of `width` bits.
+
+        None where it must see the whole tensor. A trial reads only the parts that a fault touched.
+        A class that overrides `decode` says this again, or is read whole.
+        """
+        return Spans()
+
     def restore(self, value: Tensor, state: State) -> Tensor:
         """The weight (float32, same shape) from the value read; never raises."""
         return value
@@ -200,6 +235,26 @@ class Method:
     def guard_operations(self, site: Site, count: int) -> int:
         """Operations that `guard` costs at a site for `count` values."""
         return 0
+
+
+def stands_by(cls: type, saying: str, moment: str) -> bool:
+    """Whether the class that defines `moment` for `cls`, or a class below it, defines `saying`.
+
+    What a class says of a moment does not hold for a subclass that overrides the moment alone.
+
+    Example:
+        >>> class Doubled(Method):
+        ...     def restore(self, value, state):
+        ...         return value * 2
+        >>> stands_by(Doubled, "pointwise", "restore"), stands_by(Doubled, "spans", "decode")
+        (False, True)
+    """
+    for each in cls.__mro__:
+        if saying in vars(each):
+            return True
+        if moment in vars(each):
+            return False
+    return False
 
 
 def clears_a_number(fmt: NumberFormat) -> str | None:

@@ -9,9 +9,9 @@ from pydantic import ConfigDict
 
 from campaign.bits import Words
 from campaign.bits.bch import CHECK_BITS, DATA_BITS, bch
-from campaign.bits.blocks import block_count, check_words, repair
+from campaign.bits.blocks import block_count, block_spans, check_words, repair
 from campaign.formats import NumberFormat
-from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
+from campaign.methods.base import METHODS, Decoded, Method, Spans, clears_a_number
 
 
 @METHODS.register
@@ -49,6 +49,9 @@ class Bch(Method):
     def decode(self, words: Words, check: Words | None) -> Decoded:
         assert check is not None
         return Decoded(*repair(words, check, bch(self.errors), zero=self.on_failure == "zero"))
+
+    def spans(self, width: int) -> Spans:
+        return Spans(*block_spans(width, DATA_BITS))
 
     def operations(self, count: int, width: int) -> int:
         return block_count(count, width, DATA_BITS) * (2 * CHECK_BITS[self.errors] + 1)

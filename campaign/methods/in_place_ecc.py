@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from campaign.bits import Words
 from campaign.bits.spare import BLOCK, mended, throttled, with_checks
 from campaign.formats import NumberFormat
-from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
+from campaign.methods.base import METHODS, Decoded, Method, Spans, clears_a_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +62,9 @@ class InPlaceEcc(Method):
 
     def operations(self, count: int, width: int) -> int:
         return count // BLOCK * 17
+
+    def spans(self, width: int) -> Spans:
+        return Spans(BLOCK)
 
     def decode(self, words: Words, check: Words | None) -> Decoded:
         found = mended(_blocks(words))

@@ -11,7 +11,7 @@ from campaign.bits import Words
 from campaign.bits.copies import copies_of, majority, part, vote_operations, with_part
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
-from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
+from campaign.methods.base import METHODS, Decoded, Method, Spans, clears_a_number
 
 
 @METHODS.register
@@ -60,6 +60,9 @@ class MsbCopy(Method):
         voted = majority([top.data, *check.data])
         read = with_part(words, self._top(words), Words(voted, top.width))
         return Decoded(read, int((voted != top.data).sum()), 0)
+
+    def spans(self, width: int) -> Spans:
+        return Spans(checks=1, copies=self.copies - 1)
 
     def operations(self, count: int, width: int) -> int:
         return count * (2 if self.copies == 2 else 3 + vote_operations(3))

@@ -12,7 +12,7 @@ from campaign.bits.blocks import block_count
 from campaign.bits.copies import copies_of, majority, median, vote_operations
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
-from campaign.methods.base import METHODS, Decoded, Method
+from campaign.methods.base import METHODS, Decoded, Method, Spans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,6 +66,9 @@ class Redundancy(Method):
         assert check is not None
         return _voted(words, majority(_all(words, check)))
 
+    def spans(self, width: int) -> Spans:
+        return Spans(checks=1, copies=self.copies - 1)
+
     def operations(self, count: int, width: int) -> int:
         votes = block_count(count, width, 64) if self.vote == "bitwise" else count
         return votes * vote_operations(self.copies)
@@ -98,6 +101,9 @@ class MedianVote(Method):
         if middle.element_size() == words.data.element_size():
             return _voted(words, middle.view(words.data.dtype))
         return _voted(words, mask_to_width(middle, words.width).data)
+
+    def spans(self, width: int) -> Spans:
+        return Spans(checks=1, copies=self.copies - 1)
 
     def operations(self, count: int, width: int) -> int:
         return count * vote_operations(self.copies)

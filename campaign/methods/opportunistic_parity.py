@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from campaign.bits import Words, popcount
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
-from campaign.methods.base import METHODS, Decoded, Method
+from campaign.methods.base import METHODS, Decoded, Method, Spans
 
 
 @METHODS.register
@@ -42,6 +42,9 @@ class OpportunisticParity(Method):
         wrong = (popcount(words) & 1).bool()
         kept = torch.where(wrong, torch.zeros_like(words.data), words.data)
         return Decoded(Words(kept, words.width), 0, int(wrong.sum()))
+
+    def spans(self, width: int) -> Spans:
+        return Spans()
 
     def operations(self, count: int, width: int) -> int:
         return 2 * count

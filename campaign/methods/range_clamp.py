@@ -38,6 +38,7 @@ class RangeClamp(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "range_clamp"
+    pointwise: ClassVar[bool] = True
 
     out_of_range: Literal["clamp", "zero"] = "clamp"
     per: Literal["tensor", "row"] = "tensor"

@@ -71,6 +71,7 @@ class SaturatedWeights(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "saf"
+    pointwise: ClassVar[bool] = True
 
     function: Literal["tanh", "arctan", "softsign", "hardtanh", "scaled_tanh"] = "tanh"
     store: Literal["inverse", "raw"] = "inverse"

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from campaign.bits import Words
-from campaign.bits.blocks import block_count, check_words, repair
+from campaign.bits.blocks import block_count, block_spans, check_words, repair
 from campaign.bits.hsiao import CHECK_BITS, hsiao
 from campaign.formats import NumberFormat
-from campaign.methods.base import METHODS, Decoded, Method, clears_a_number
+from campaign.methods.base import METHODS, Decoded, Method, Spans, clears_a_number
 
 
 @METHODS.register
@@ -53,6 +53,9 @@ class Secded(Method):
         assert check is not None
         zero = self.on_double == "zero"
         return Decoded(*repair(words, check, hsiao(self.data_bits), zero=zero))
+
+    def spans(self, width: int) -> Spans:
+        return Spans(*block_spans(width, self.data_bits))
 
     def operations(self, count: int, width: int) -> int:
         blocks = block_count(count, width, self.data_bits)

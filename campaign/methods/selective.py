@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from campaign.bits import Words
 from campaign.bits.copies import copies_of, majority, part, vote_operations, with_part
 from campaign.formats import NumberFormat
-from campaign.methods.base import METHODS, Decoded, Method
+from campaign.methods.base import METHODS, Decoded, Method, Spans
 
 
 @METHODS.register
@@ -86,6 +86,9 @@ class SelectedBits(Method):
         voted = majority([held.data, *check.data])
         read = with_part(words, self.bits, Words(voted, held.width))
         return Decoded(read, int((voted != held.data).sum()), 0)
+
+    def spans(self, width: int) -> Spans:
+        return Spans(checks=1, copies=self.copies - 1)
 
     def operations(self, count: int, width: int) -> int:
         return count * (3 + vote_operations(self.copies))

@@ -35,6 +35,7 @@ class WeightClipping(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "weight_clipping"
+    pointwise: ClassVar[bool] = True
 
     bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     out_of_range: Literal["clamp", "zero"] = "clamp"

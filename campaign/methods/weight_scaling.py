@@ -44,6 +44,7 @@ class WeightScaling(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "weight_scaling"
+    pointwise: ClassVar[bool] = True
     takes_t: ClassVar[bool] = True
 
     per: Literal["layer", "channel"] = "layer"

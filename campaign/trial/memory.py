@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from campaign.bits import Words, flip_patterns, popcount
+from campaign.bits import Words
+from campaign.bits.struck import struck_words
 from campaign.faults import Exposed, FaultModel, FieldKey
 from campaign.formats import NumberFormat
-from campaign.lazy import np, torch
+from campaign.lazy import torch
 from campaign.methods import Method, State
+from campaign.trial.counting import counted
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -82,6 +85,11 @@ class Stored:
     def constant_bits(self) -> int:
         """Bits of the constants of all methods, in protected memory."""
         return sum(constant_bits(state) for state in self.states)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest magnitude of the weight as read without faults."""
+        return float(self.clean.abs().max())
 
 
 def constant_bits(state: State) -> int:
@@ -187,17 +195,13 @@ def exposed_fields(memory: Iterable[Stored], storage: Storage) -> dict[FieldKey,
 
 def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Faults:
     """Flip the bits of a parameter that are among the `chosen`; `stored` is left unchanged."""
-    fields, bits, changed, digest = dict(stored.fields), 0, 0, hashlib.blake2b(digest_size=16)
+    struck = {}
     for field, words in stored.fields.items():
         positions = chosen.get(FieldKey(stored.name, field))
-        if positions is None or positions.size == 0:
-            continue
-        fields[field], index, difference = _flipped(words, positions)
-        bits += int(popcount(difference).sum())
-        changed += index.numel()
-        digest.update(f"{stored.name}\0{field}\0".encode())
-        digest.update(fingerprint(index) + fingerprint(difference.data))
-    return Faults(fields, bits, changed, digest.digest() if changed else b"")
+        if positions is not None and positions.size:
+            struck[field] = struck_words(words, positions)
+    flipped = {field: held.applied(stored.fields[field]) for field, held in struck.items()}
+    return Faults({**stored.fields, **flipped}, *counted(stored.name, struck))
 
 
 def read(
@@ -210,14 +214,20 @@ def read(
     value = storage.dtype.decode(payload, scale)
     for method, state in zip(reversed(stored.stack), reversed(stored.states), strict=True):
         value = method.restore(value, state)
+    value, count = under_policy(value, stored, storage)
+    return Reading(value, corrected, detected, count)
+
+
+def under_policy(value: Tensor, stored: Stored, storage: Storage) -> tuple[Tensor, int]:
+    """Values read of `stored` as the non-finite policy leaves them, and how many it is about."""
     wrong = ~value.isfinite()
     count = int(wrong.sum())
     if count and storage.nonfinite == "zero":
         value = torch.where(wrong, 0.0, value)
     elif count and storage.nonfinite == "clamp":
-        largest = float(stored.clean.abs().max())
+        largest = stored.largest
         value = torch.nan_to_num(value, nan=0.0, posinf=largest, neginf=-largest)
-    return Reading(value, corrected, detected, count)
+    return value, count
 
 
 def exposed_bits(stored: Stored, storage: Storage) -> int:
@@ -283,16 +293,6 @@ def _exposed(stored: Stored, storage: Storage) -> dict[str, Exposed]:
         return frozenset() if storage.checks_flip else frozenset(range(width))
 
     return {f: Exposed(words, exempt(f, words.width)) for f, words in stored.fields.items()}
-
-
-def _flipped(words: Words, positions: NDArray[np.int64]) -> tuple[Words, Tensor, Words]:
-    """New words, the indices that changed, and the XOR with the stored image there."""
-    where = torch.from_numpy(positions).to(words.data.device)
-    index, patterns = flip_patterns(words, where)
-    data = words.data.clone(memory_format=torch.contiguous_format)
-    data.view(-1)[index] ^= patterns
-    difference = data.view(-1)[index] ^ words.data.reshape(-1)[index]
-    return Words(data, words.width), index, Words(difference, words.width)
 
 
 def fingerprint(values: Tensor) -> bytes:

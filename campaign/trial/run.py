@@ -10,9 +10,9 @@ from campaign.faults.streams import derived_seed
 from campaign.lazy import torch
 from campaign.spec.grid import Point
 from campaign.trial.evaluate import Counts, judge
-from campaign.trial.memory import Faults, Reading, Stored, choose, corrupt, read
 from campaign.trial.neurons import Hit, Strikes
 from campaign.trial.setup import Prepared
+from campaign.trial.touched import Places, Touched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,12 +39,12 @@ class _Tally:
         self.bits = self.words = self.corrected = self.detected = self.nonfinite = 0
         self.digest = hashlib.blake2b(digest_size=8)
 
-    def add(self, faults: Faults | Hit) -> None:
+    def add(self, faults: Touched | Hit) -> None:
         self.bits += faults.flipped_bits
         self.words += faults.flipped_words
         self.digest.update(faults.digest)
 
-    def note(self, reading: Reading) -> None:
+    def note(self, reading: Touched) -> None:
         self.corrected += reading.corrected
         self.detected += reading.detected
         self.nonfinite += reading.nonfinite
@@ -103,25 +103,24 @@ def _answers_under_map(
     prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
 ) -> Tensor | None:
     """Logits of `images` under one fault map; None where nothing reads as other than without."""
-    changed = list[Stored]()
-    parameters = dict(prepared.network.module.named_parameters())
-    memory, storage = prepared.stored.values(), prepared.storage
+    changed: list[tuple[Tensor, Places]] = []
+    subject = prepared.subject
     chosen = _chosen(prepared, ber, seed)
     try:
-        for stored in memory:
-            faults = corrupt(stored, chosen)
-            tally.add(faults)
-            if faults.flipped_words == 0:
+        for name, reader in subject.readers.items():
+            touched = reader.reread(chosen)
+            if touched is None:
                 continue
-            reading = read(stored, faults.fields, storage)
-            tally.note(reading)
-            if not torch.equal(reading.weight.view(torch.int32), stored.clean.view(torch.int32)):
-                changed.append(stored)
-                parameters[stored.name].copy_(reading.weight)
+            tally.add(touched)
+            tally.note(touched)
+            if touched.changes:
+                parameter = subject.parameters[name]
+                changed.append((parameter, touched.places))
+                touched.places.put(parameter, touched.weight)
         return _answers(prepared, ber, seed, images, tally, changed=bool(changed))
     finally:
-        for stored in changed:
-            parameters[stored.name].copy_(stored.clean)
+        for parameter, places in changed:
+            places.put(parameter, places.clean)
 
 
 def _answers(
@@ -142,8 +141,7 @@ def _chosen(prepared: Prepared, ber: float, seed: int) -> Flips:
     """Which bits flip: drawn, or sought by an attack."""
     fault = prepared.setup.fault
     if not fault.attacks:
-        memory = prepared.stored.values()
-        return choose(memory, fault, prepared.storage, ber=ber, seed=seed)
+        return fault.sample_all(prepared.subject.memory, ber, seed)
     if fault.learns and not prepared.subject.n_images:
         raise ValueError(f"{fault.name} learns from a profile split, and there is none")
     return fault.attack(prepared.subject, ber, seed)

@@ -18,6 +18,7 @@ from campaign.networks.sites import Visit, in_turn
 from campaign.trial.evaluate import TestSet
 from campaign.trial.forward import Forward
 from campaign.trial.memory import Storage, Stored, choose, corrupt, exposed_fields, read
+from campaign.trial.touched import Places, Reader
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +49,16 @@ class StoredSubject:
     def memory(self) -> Mapping[FieldKey, Exposed]:
         return exposed_fields(self.stored.values(), self.storage)
 
+    @cached_property
+    def readers(self) -> Mapping[str, Reader]:
+        """What reads each exposed parameter under faults, by name."""
+        return {name: Reader(stored, self.storage) for name, stored in self.stored.items()}
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The live parameters, by name."""
+        return dict(self.module.named_parameters())
+
     @property
     def n_images(self) -> int:
         return len(self.split)
@@ -66,7 +77,12 @@ class StoredSubject:
         return replace(self, split=replace(self.split, pixels=pixels, labels=labels))
 
     def weights(self, flips: Flips) -> Mapping[str, Tensor]:
-        return {name: self._weight(stored, flips) for name, stored in self.stored.items()}
+        found = {name: stored.clean for name, stored in self.stored.items()}
+        for name, reader in self.readers.items():
+            touched = reader.reread(flips)
+            if touched is not None:
+                found[name] = touched.whole(found[name])
+        return found
 
     def logits(self, flips: Flips, visit: Visit | None = None) -> Tensor:
         visits = [each for each in (self.forward.visit, visit) if each is not None]
@@ -109,18 +125,14 @@ class StoredSubject:
     @contextmanager
     def _flipped(self, flips: Flips) -> Iterator[None]:
         """The live network with flipped bits, and afterwards without."""
-        touched = {key.tensor for key, positions in flips.items() if positions.size}
-        parameters = dict(self.module.named_parameters())
+        changed: list[tuple[Tensor, Places]] = []
         try:
-            for name in touched:
-                parameters[name].copy_(self._weight(self.stored[name], flips))
+            for name, reader in self.readers.items():
+                touched = reader.reread(flips)
+                if touched is not None:
+                    changed.append((self.parameters[name], touched.places))
+                    touched.places.put(self.parameters[name], touched.weight)
             yield
         finally:
-            for name in touched:
-                parameters[name].copy_(self.stored[name].clean)
-
-    def _weight(self, stored: Stored, flips: Flips) -> Tensor:
-        faults = corrupt(stored, flips)
-        if not faults.flipped_words:
-            return stored.clean
-        return read(stored, faults.fields, self.storage).weight
+            for parameter, places in changed:
+                places.put(parameter, places.clean)

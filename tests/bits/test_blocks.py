@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from campaign.bits import Words, flip, mask_to_width
-from campaign.bits.blocks import block_count, check_words, packed, repair
+from campaign.bits.blocks import block_count, block_spans, check_words, packed, repair
 from campaign.bits.hsiao import hsiao
 
 WIDTHS = [1, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19, 24, 31, 32, 39, 53, 63, 64]
@@ -96,3 +96,11 @@ def test_a_word_mended_in_two_blocks_counts_once() -> None:
     found = repair(broken, check_words(words, code), code, zero=True)
     assert torch.equal(found.words.data, words.data)
     assert (found.corrected, found.detected) == (1, 0)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_a_span_ends_where_a_word_and_a_block_end_and_nowhere_before(width: int, size: int) -> None:
+    words, blocks = block_spans(width, size)
+    assert words * width == blocks * size
+    assert all(count * width % size for count in range(1, words))

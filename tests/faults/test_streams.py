@@ -79,3 +79,15 @@ def test_another_process_draws_the_same_numbers() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(Stream(3, "a", "b", 8).uniform(3).tolist())
+
+
+@pytest.mark.parametrize("before", [0, 1, 64, 1027])
+@pytest.mark.parametrize("left_out", [0, 1, 5, 1023, 1024, 4097, 100_002])
+def test_what_is_skipped_is_as_if_drawn(before: int, left_out: int) -> None:
+    whole, parts = Stream(1, "w", "payload", 8), Stream(1, "w", "payload", 8)
+    parts.uniform(before)
+    parts.skip(left_out)
+    expected = whole.uniform(before + left_out + 2000)[before + left_out :]
+    assert parts.uniform(1500).tolist() == expected[:1500].tolist()
+    parts.skip(7)
+    assert parts.uniform(3).tolist() == expected[1507:1510].tolist()

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from campaign.faults import Stream
-from campaign.faults.thresholds import FIRST_BLOCK, failing_cells, failing_places
+from campaign.faults.thresholds import FIRST_BLOCK, MOST_BLOCK, failing_cells, failing_places
 
 RATES = [1e-300, 2**-20, 1e-3, 0.1, 0.5, 0.875, 0.8751, 0.95, 1 - 2**-20, 1.0]
 SIX_SIGMA = 2e-9
@@ -90,3 +90,30 @@ def test_neighbours_fail_independently() -> None:
 def test_every_cell_is_as_likely() -> None:
     hits = np.concatenate([failing_places(64, 0.05, stream(seed)) for seed in range(5000)])
     assert stats.chisquare(np.bincount(hits, minlength=64)).pvalue > SIX_SIGMA
+
+
+def by_whole_blocks(count: int, rate: float, source: Stream) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and thresholds by arithmetic on whole blocks."""
+    end, last, size, places, times = -math.log1p(-rate) * count, 0.0, FIRST_BLOCK, [], []
+    while last <= end:
+        gaps, where = source.uniform(size), source.uniform(size)
+        times.append(np.cumsum(-np.log1p(-gaps)) + last)
+        places.append((where * count).astype(np.int64))
+        last, size = times[-1][-1], min(2 * size, MOST_BLOCK)
+    kept = np.concatenate(times) <= end
+    cells, first = np.unique(np.concatenate(places)[kept], return_index=True)
+    return cells, -np.expm1(-np.concatenate(times)[kept][first] / count)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate"), [(5, 0.6), (3000, 0.3), (10_000_019, 1e-4), (40_000_000, 0.03), (10**6, 0.7)]
+)
+def test_arithmetic_by_pieces_keeps_every_bit_and_the_place_in_the_stream(
+    count: int, rate: float
+) -> None:
+    positions, thresholds = by_whole_blocks(count, rate, whole := stream(8))
+    cells = failing_cells(count, rate, pieces := stream(8))
+    np.testing.assert_array_equal(cells.positions, positions)
+    assert cells.thresholds.tobytes() == thresholds.tobytes()
+    np.testing.assert_array_equal(failing_places(count, rate, stream(8)), positions)
+    assert pieces.uniform(5).tolist() == whole.uniform(5).tolist()

@@ -1,0 +1,90 @@
+"""Which words flipped bits lie in, and the patterns by which they change: numpy, for few flips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from campaign.bits.words import Words
+from campaign.lazy import np, torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_CARRIERS = ((8, "uint8"), (16, "int16"), (32, "int32"), (64, "int64"))
+
+
+class Struck(NamedTuple):
+    """Words with a flipped bit."""
+
+    places: NDArray[np.int64]
+    """Flat, ascending and distinct, shape (m,)."""
+    patterns: NDArray[np.integer]
+    """What they are XORed with, never 0, in the dtype of the words, shape (m,)."""
+    bits: int
+    """How many bits flip."""
+
+    def applied(self, words: Words) -> Words:
+        """The words with the flips; `words` is left unchanged."""
+        data = words.data.clone(memory_format=torch.contiguous_format)
+        self.flip_within(data.view(-1), self.places)
+        return Words(data, words.width)
+
+    def flip_within(self, data: Tensor, where: NDArray[np.int64]) -> None:
+        """Flip in place; `data`, shape (n,), holds the words at `where`."""
+        index = torch.from_numpy(where).to(data.device)
+        data[index] ^= torch.from_numpy(self.patterns).to(data.device)
+
+    def fingerprint(self) -> Iterator[memoryview]:
+        """Places and patterns as little-endian int64, on any machine."""
+        yield self.places.astype("<i8", copy=False).data
+        yield self.patterns.astype("<i8", copy=False).data
+
+
+def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
+    """What flips at `positions` change, as `campaign.bits.flip_patterns` says it.
+
+    Args:
+        words: The stored words.
+        positions: int64, shape (k,), distinct, in any order, each in [0, words.bits).
+
+    Raises:
+        ValueError: If a position is outside the stored bits or stands twice.
+
+    Example:
+        >>> import numpy, torch
+        >>> found = struck_words(Words(torch.zeros(9), 8), numpy.array([0, 2, 71]))
+        >>> found.places.tolist(), found.patterns.tolist()
+        ([0, 8], [5, 128])
+    """
+    width = words.width
+    ordered = _ascending(positions)
+    if ordered.size and (ordered[0] < 0 or ordered[-1] >= words.bits):
+        raise ValueError(f"positions {ordered[0]}..{ordered[-1]}: allowed 0..{words.bits - 1}")
+    if width & (width - 1):
+        places, bits = np.divmod(ordered, width)
+    else:
+        places, bits = ordered >> (width.bit_length() - 1), ordered & (width - 1)
+    single = np.left_shift(1, bits, out=bits)
+    first = np.empty(places.size, dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(places[1:], places[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    dtype = next(name for most, name in _CARRIERS if width <= most)
+    if starts.size == places.size:
+        return Struck(places, single.astype(dtype), ordered.size)
+    patterns = np.bitwise_or.reduceat(single, starts).astype(dtype)
+    return Struck(places[starts], patterns, ordered.size)
+
+
+def _ascending(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sorted, unless they are already."""
+    if positions.size < 2:
+        return positions
+    if bool((positions[1:] > positions[:-1]).all()):
+        return positions
+    ordered = np.sort(positions)
+    if bool((ordered[1:] == ordered[:-1]).any()):
+        raise ValueError("a position stands twice; flipping it would cancel")
+    return ordered

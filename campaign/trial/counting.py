@@ -1,0 +1,26 @@
+"""Flips of one parameter, counted and made a fingerprint of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from campaign.bits.struck import Struck
+
+
+def counted(name: str, struck: Mapping[str, Struck]) -> tuple[int, int, bytes]:
+    """Flipped bits and words of a parameter, and their digest as of `Faults`.
+
+    Args:
+        name: The parameter.
+        struck: What flips of each field, in the order of `Stored.fields`; only where a bit does.
+    """
+    if not struck:
+        return 0, 0, b""
+    digest = hashlib.blake2b(digest_size=16)
+    for field, held in struck.items():
+        digest.update(f"{name}\0{field}\0".encode())
+        for part in held.fingerprint():
+            digest.update(part)
+    bits, words = zip(*((held.bits, held.places.size) for held in struck.values()), strict=True)
+    return sum(bits), sum(words), digest.digest()
