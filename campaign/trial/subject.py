@@ -87,8 +87,7 @@ class StoredSubject:
         return float(torch.nn.functional.cross_entropy(logits.double(), self.split.labels))
 
     def gradients(self, flips: Flips) -> Mapping[str, Tensor]:
-        parameters = dict(self.module.named_parameters())
-        total = {name: torch.zeros_like(parameters[name]) for name in self.stored}
+        total = {name: torch.zeros_like(held.clean) for name, held in self.stored.items()}
         with self._flipped(flips), self._differentiable() as live, torch.enable_grad():
             for start in range(0, len(self.split), self.split.batch_size):
                 labels = self.split.labels[start : start + self.split.batch_size]
