@@ -96,16 +96,17 @@ def put_channels_last(module: nn.Module, images: Tensor) -> bool:
     """
     if not any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
         return False
-    with torch.inference_mode():
+    # Not in inference mode: parameters that are moved there cannot take part in a gradient.
+    with torch.no_grad():
         expected = module(images)
         module.to(memory_format=torch.channels_last)
         try:
             found = module(images.contiguous(memory_format=torch.channels_last))
         except RuntimeError:
             found = None
-    if found is not None and _alike(found, expected):
-        return True
-    module.to(memory_format=torch.contiguous_format)
+        if found is not None and _alike(found, expected):
+            return True
+        module.to(memory_format=torch.contiguous_format)
     return False
 
 

@@ -110,6 +110,21 @@ def test_a_network_that_looks_at_how_activations_lie_stays_contiguous() -> None:
         assert torch.equal(module(images), before)
 
 
+def test_gradients_can_be_taken_in_either_layout() -> None:
+    module, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), torch.randn(2, 3, 8, 8)
+    weight = module.requires_grad_(False)[0].weight
+
+    def gradient() -> torch.Tensor:
+        live = weight.requires_grad_()
+        (found,) = torch.autograd.grad(module(images).square().sum(), live)
+        weight.requires_grad_(False)
+        return found
+
+    expected = gradient()
+    assert put_channels_last(module, images)
+    torch.testing.assert_close(gradient(), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_network_whose_answer_depends_on_the_layout_stays_contiguous() -> None:
     class Strided(nn.Conv2d):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
