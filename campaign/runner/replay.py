@@ -53,6 +53,7 @@ def replay(folder: Path, trial_id: str) -> Replay:
     work = TrialWork(
         code_version=code_version(),
         batch_size=spec.evaluation.batch_size,
+        mode=spec.engine.mode,
         threads=spec.engine.cpus_per_worker,
         use_gpu=held["device"].startswith("cuda"),
     )

@@ -145,6 +145,7 @@ class _Run:
         work = TrialWork(
             code_version=code_version(),
             batch_size=self.spec.evaluation.batch_size,
+            mode=engine.mode,
             threads=engine.cpus_per_worker,
             use_gpu=engine.gpus_per_worker != 0,
         )

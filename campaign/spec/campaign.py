@@ -218,7 +218,16 @@ class EvaluationSpec(_Section):
     subset: Count | None = identity(
         None, "Evaluate this many images, chosen by a fixed permutation; null is all.", ge=1
     )
-    batch_size: Count = execution(256, "Images a forward pass.")
+    compute: Literal["fp32", "bf16", "fp16", "tf32"] = identity(
+        "fp32",
+        "Arithmetic of the forward pass, whatever the weights are stored in: bf16 and fp16 by "
+        "autocast (fp16 is slow on CPUs), tf32 on CUDA devices.",
+    )
+    batch_size: Count | Literal["auto"] = execution(
+        "auto",
+        "Images a forward pass; auto goes by the cache on a CPU, and takes many on a GPU, fewer "
+        "where its memory does not hold them.",
+    )
     metrics: Metrics = execution(
         ["top1"], "Which accuracies tables and figures show; rows count both."
     )
@@ -233,6 +242,11 @@ class EngineSpec(_Section):
     cpus_per_worker: Count = execution(1, "Threads of each worker.")
     gpus_per_worker: Share | Literal["auto"] = execution(
         "auto", "GPUs of each worker, fractions allowed; auto is 1 where there is a GPU, else 0."
+    )
+    mode: Literal["fast", "reference"] = execution(
+        "fast",
+        "fast takes every short cut that gives the same answers up to the order of sums; "
+        "reference computes each trial plainly, to compare.",
     )
     batch_seconds: Seconds = execution(3.0, "How long one batch of trials should take.")
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")

@@ -28,7 +28,13 @@ def check(spec: CampaignSpec) -> list[Problem]:
     ]
     if problems:
         return problems
-    problems = [*_refusals(spec), *_fault(spec), *_learners(spec), *_rules(spec)]
+    problems = [
+        *_refusals(spec),
+        *_fault(spec),
+        *_compute(spec),
+        *_learners(spec),
+        *_rules(spec),
+    ]
     if not problems and not expand(spec):
         problems = [(("grid",), "no point is left: every combination is excluded")]
     return problems
@@ -176,6 +182,19 @@ def _fault(spec: CampaignSpec) -> Iterator[Problem]:
         if setup.fault_refusal is not None:
             yield ("fault",), setup.fault_refusal
             return
+
+
+def _compute(spec: CampaignSpec) -> Iterator[Problem]:
+    """An arithmetic without a meaning for what is exposed, or for where trials run."""
+    compute, path = spec.evaluation.compute, ("evaluation", "compute")
+    if compute in ("bf16", "fp16") and spec.targets.activations:
+        yield (
+            path,
+            f"{compute} rounds activations before they are stored; take fp32 or tf32, or leave out "
+            "targets.activations",
+        )
+    if compute == "tf32" and spec.engine.gpus_per_worker == 0:
+        yield path, "tf32 is an arithmetic of CUDA devices, and engine.gpus_per_worker is 0"
 
 
 def _learners(spec: CampaignSpec) -> Iterator[Problem]:

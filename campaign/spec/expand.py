@@ -108,6 +108,7 @@ def _setups(
                     profile=_profile(spec),
                     lifetime=None if spec.lifetime == "persistent" else spec.lifetime,
                     fold_batchnorm=spec.fold_batchnorm,
+                    compute=spec.evaluation.compute,
                 ),
                 part,
             )

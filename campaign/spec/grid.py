@@ -97,6 +97,7 @@ class Setup:
         profile: The profile split, None where there is none.
         lifetime: After how many images the next fault map is drawn; None is never.
         fold_batchnorm: Whether BatchNorm is folded into the layers before it.
+        compute: The arithmetic of the forward pass: ``fp32``, ``bf16``, ``fp16`` or ``tf32``.
     """
 
     setup_id: str
@@ -116,6 +117,7 @@ class Setup:
     profile: Profile | None = None
     lifetime: int | None = None
     fold_batchnorm: bool = False
+    compute: str = "fp32"
 
     @property
     def method(self) -> str:
@@ -185,6 +187,7 @@ class Setup:
             "nonfinite": (self.nonfinite, "propagate"),
             "fault": (self.fault_name, "bit_flip"),
             "targets": (self.targets.label, "weights"),
+            "compute": (self.compute, "fp32"),
         }
         parts += [f"{k}={value}" for k, (value, usual) in variants.items() if value != usual]
         return " · ".join(parts)

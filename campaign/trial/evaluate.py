@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -72,6 +72,14 @@ class TestSet:
 
     def __len__(self) -> int:
         return int(self.labels.numel())
+
+    def in_batches(self, most: int) -> TestSet:
+        """The same images in batches of `most`."""
+        return replace(self, batch_size=most)
+
+    def channels_last(self) -> TestSet:
+        """The same images with the channels of a pixel as neighbours in memory."""
+        return replace(self, pixels=self.pixels.contiguous(memory_format=torch.channels_last))
 
     def batch(self, start: int, stop: int | None = None) -> Tensor:
         """Normalised images from `start` on, float32 (at most batch_size, channels, h, w)."""

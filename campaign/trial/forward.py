@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.lazy import torch
 from campaign.networks.sites import Visit, in_turn, watched
+from campaign.trial.arithmetic import arithmetic
 from campaign.trial.evaluate import TestSet
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Forward(NamedTuple):
     logits_divisor: float = 1.0
     stored: Visit | None = None
     """What storing activations does at every site before the guards, where there is no fault."""
+    compute: str = "fp32"
+    """The arithmetic of the forward pass; see `campaign.trial.arithmetic`."""
 
     def answers(
         self,
@@ -58,7 +61,8 @@ class Forward(NamedTuple):
         """
         parameters = dict(self.module.named_parameters())
         wanted = [parameters[name] for name in names]
-        total = [torch.zeros_like(parameter) for parameter in wanted]
+        contiguous = torch.contiguous_format
+        total = [torch.zeros_like(parameter, memory_format=contiguous) for parameter in wanted]
         with _differentiable(wanted), torch.enable_grad():
             for start in range(0, len(data), data.batch_size):
                 labels = data.labels[start : start + data.batch_size]
@@ -74,7 +78,7 @@ class Forward(NamedTuple):
         """Logits of normalised images, float32 (n, classes); `before` stands for `stored`."""
         first = self.stored if before is None else before
         visits = [visit for visit in (first, self.visit) if visit is not None]
-        with watched(self.module, in_turn(visits)):
+        with watched(self.module, in_turn(visits)), arithmetic(self.compute, images.device.type):
             logits: Tensor = self.module(images).to(torch.float32)
         if self.logits_divisor == 1:
             return logits

@@ -129,7 +129,8 @@ def _answers(
     """Logits of the live network, with faults in its activations where these are exposed."""
     forward, neurons = prepared.forward, prepared.neurons
     if neurons is None or ber == 0:
-        return forward.answers(prepared.data, images) if changed else None
+        whole = changed or prepared.reference
+        return forward.answers(prepared.data, images) if whole else None
     strikes = Strikes(neurons, prepared.setup.fault, ber=ber, seed=seed, images=images)
     logits = forward.answers(prepared.data, images, strikes.visit)
     for hit in strikes.hits():

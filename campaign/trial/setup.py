@@ -96,6 +96,7 @@ class Prepared:
         counts: Outcome without faults.
         cost: Operations for one image.
         neurons: How activations are stored; None where they are not in faultable memory.
+        reference: Whether trials take no short cut, each computing all of it.
     """
 
     setup: Setup
@@ -110,6 +111,7 @@ class Prepared:
     counts: Counts
     cost: Cost
     neurons: Neurons | None = None
+    reference: bool = False
 
     @property
     def stored_bits(self) -> int:
@@ -233,7 +235,7 @@ def _settled(
         changed |= settled.values
         divisor *= settled.logits_divisor
         network.reset(changed)
-    return Forward(network.module, None, divisor)
+    return Forward(network.module, None, divisor, compute=setup.compute)
 
 
 def _guarded(

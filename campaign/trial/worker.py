@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
 from campaign.sources import Images, Preprocess
 from campaign.spec.grid import Point, Setup
 from campaign.trial.allocator import keep_freed_memory
-from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
+from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
+from campaign.trial.layout import Placed, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.setup import Network, Prepared, prepare
 
@@ -53,15 +54,18 @@ class TrialWork:
 
     Args:
         code_version: Goes into every row.
-        batch_size: Images a forward pass.
+        batch_size: Images a forward pass; ``auto`` goes by the network, see
+            `campaign.trial.layout.batch_of`.
         threads: Threads of each worker on the CPU.
         use_gpu: Compute on the CUDA device that the worker sees, if it sees one.
+        mode: ``fast``, or ``reference``: no short cut is taken, so that a fast one can be compared.
     """
 
     code_version: str
-    batch_size: int = 256
+    batch_size: int | Literal["auto"] = "auto"
     threads: int = 1
     use_gpu: bool = True
+    mode: Literal["fast", "reference"] = "fast"
 
     def open(self, assets: Callable[[str], object]) -> TrialWorker:
         """Make a worker in this process."""
@@ -102,7 +106,7 @@ class TrialWorker:
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
-        self._networks: dict[tuple[str, bool], Network] = {}
+        self._networks: dict[tuple[str, bool, bool], Placed] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
@@ -140,7 +144,7 @@ class TrialWorker:
             protection_operations=prepared.cost.protection,
             seconds=time.perf_counter() - started,
             device=self._device_name(),
-            compute=self._compute(prepared.data.batch_size),
+            compute=self._compute(prepared),
             attempt=attempt,
             code_version=self.work.code_version,
         )
@@ -152,29 +156,45 @@ class TrialWorker:
         if self._prepared is None or self._prepared.setup.setup_id != setup.setup_id:
             self._prepared = None
             try:
-                network, data = self._network(setup), self._test_set(setup)
-                split = self._split(setup)
-                self._prepared = prepare(self._with_fault(setup), network, data, split)
+                self._prepared = self._prepare(self._with_fault(setup))
             except Exception as error:
                 self._refused = (setup.setup_id, error)
                 raise
         return self._prepared
+
+    def _prepare(self, setup: Setup) -> Prepared:
+        """The setup, prepared in batches that the memory of the device holds."""
+        placed = self._network(setup)
+        data, split = self._test_set(setup, placed), self._split(setup, placed)
+        for most in placed.batch_sizes(len(data)):
+            part = None if split is None else split.in_batches(most)
+            try:
+                prepared = prepare(setup, placed.network, data.in_batches(most), part)
+                return replace(prepared, reference=self.work.mode == "reference")
+            except torch.OutOfMemoryError as error:
+                short_of_memory = error.with_traceback(None)
+            torch.cuda.empty_cache()
+        raise short_of_memory
 
     def _with_fault(self, setup: Setup) -> Setup:
         if setup.fault.reads is None:
             return setup
         return replace(setup, fault=cast("FaultModel", self.assets(fault_asset(setup))))
 
-    def _network(self, setup: Setup) -> Network:
-        key = (setup.model_name, setup.fold_batchnorm)
+    def _network(self, setup: Setup) -> Placed:
+        free = self.work.mode == "fast" and may_lie_otherwise(setup, self.device)
+        key = (setup.model_name, setup.fold_batchnorm, free)
         if key not in self._networks:
             self._networks.clear()
             state = cast("Mapping[str, NDArray[np.generic]]", self.assets(model_asset(setup)))
             built = setup.model.build()
-            self._networks[key] = Network.load(built, state, self.device, fold=setup.fold_batchnorm)
+            network = Network.load(built, state, self.device, fold=setup.fold_batchnorm)
+            images = cast("Images", self.assets(data_asset(setup.model.preprocess)))
+            two = normalise(torch.tensor(images.pixels[:2]).to(self.device), setup.model.preprocess)
+            self._networks[key] = place(network, two, self.work.batch_size, channels_last=free)
         return self._networks[key]
 
-    def _test_set(self, setup: Setup) -> TestSet:
+    def _test_set(self, setup: Setup, placed: Placed) -> TestSet:
         """The images that trials are judged on."""
         profile = setup.profile
         held_out = 0 if profile is None or profile.dataset is not None else profile.images
@@ -182,23 +202,29 @@ class TrialWorker:
         def choose(count: int) -> NDArray[np.int64]:
             return chosen_images(count, setup.subset, held_out)
 
-        return self._images("test", data_asset(setup.model.preprocess), setup, choose)
+        asset = data_asset(setup.model.preprocess)
+        return self._images("test", asset, setup, choose, placed)
 
-    def _split(self, setup: Setup) -> TestSet | None:
+    def _split(self, setup: Setup, placed: Placed) -> TestSet | None:
         """The images that the setup learns from, if it does."""
         profile, how = setup.profile, setup.model.preprocess
         if profile is None or setup.needs_profile is None:
             return None
         asset = data_asset(how) if profile.dataset is None else profile_asset(how)
-        return self._images(
-            "profile", asset, setup, partial(held_out_images, held_out=profile.images)
-        )
+        choose = partial(held_out_images, held_out=profile.images)
+        return self._images("profile", asset, setup, choose, placed)
 
     def _images(
-        self, use: str, asset: str, setup: Setup, choose: Callable[[int], NDArray[np.int64]]
+        self,
+        use: str,
+        asset: str,
+        setup: Setup,
+        choose: Callable[[int], NDArray[np.int64]],
+        placed: Placed,
     ) -> TestSet:
+        """Images of an asset as the network takes them; how many at once is not settled yet."""
         preprocess = setup.model.preprocess
-        key = (asset, preprocess, setup.subset, setup.profile)
+        key = (asset, preprocess, setup.subset, setup.profile, placed.channels_last)
         held = self._data.get(use)
         if held is None or held[0] != key:
             self._data.pop(use, None)
@@ -207,10 +233,10 @@ class TrialWorker:
                 images,
                 preprocess,
                 chosen=choose(len(images.labels)),
-                batch_size=self.work.batch_size,
+                batch_size=placed.batch_size,
                 device=self.device,
             )
-            self._data[use] = key, loaded
+            self._data[use] = key, loaded.channels_last() if placed.channels_last else loaded
         return self._data[use][1]
 
     def _device_name(self) -> str:
@@ -218,9 +244,14 @@ class TrialWorker:
             return "cpu"
         return f"cuda:{torch.cuda.get_device_name(self.device)}"
 
-    def _compute(self, batch_size: int) -> str:
+    def _compute(self, prepared: Prepared) -> str:
+        """Such as ``fp32 channels_last batch=64 threads=1 torch=2.11.0``."""
+        placed = self._network(prepared.setup)
+        layout = " channels_last" if placed.channels_last else ""
+        mode = " reference" if prepared.reference else ""
         threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
-        return f"fp32 batch={batch_size}{threads} torch={torch.__version__}"
+        how = f"{prepared.setup.compute}{layout}{mode} batch={prepared.data.batch_size}"
+        return f"{how}{threads} torch={torch.__version__}"
 
 
 def first_line(text: str) -> str:

@@ -120,6 +120,7 @@ def test_a_change_of_meaning_is_refused_with_a_diff_and_changes_nothing(
     ("old", "new"),
     [
         ("{subset: 100}", "{subset: 100, batch_size: 10}"),
+        ("{executor: inline}", "{executor: inline, mode: reference}"),
         ("{executor: inline}", "{executor: inline, cpus_per_worker: 2, batch_seconds: 9}"),
         ("name: small", "name: small\ndescription: another text"),
     ],

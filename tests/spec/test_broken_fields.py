@@ -38,7 +38,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "misspelt key of a section": (
         {"name: x": "name: x\nevaluation: {batchsize: 5}"},
         "2:14: evaluation.batchsize: unknown key 'batchsize' (did you mean 'batch_size'?); "
-        "allowed: subset, batch_size, metrics",
+        "allowed: subset, compute, batch_size, metrics",
     ),
     "unknown option": (
         {"method: none": "method: {range_clamp: {pre: row}}"},
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "section that is a list": (
         {"name: x": "name: x\nengine: [ray]"},
         "2:1: engine: got ['ray']; allowed: a mapping with keys of executor, address, workers, "
-        "cpus_per_worker, gpus_per_worker, batch_seconds, max_attempts",
+        "cpus_per_worker, gpus_per_worker, mode, batch_seconds, max_attempts",
     ),
     "name with a slash": (
         {"name: x": "name: a/b"},
@@ -236,7 +236,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "batch of no images": (
         {"name: x": "name: x\nevaluation:\n  batch_size: 0"},
-        "3:3: evaluation.batch_size: got 0; allowed: at least 1",
+        "3:3: evaluation.batch_size: got 0; allowed: at least 1 or auto",
     ),
     "part of an image": (
         {"name: x": "name: x\nevaluation: {subset: 2.5}"},
