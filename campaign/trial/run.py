@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.faults.streams import derived_seed
@@ -103,7 +103,7 @@ def _answers_under_map(
     prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
 ) -> Tensor | None:
     """Logits of `images` under one fault map; None where nothing reads as other than without."""
-    changed: list[tuple[Tensor, Places]] = []
+    changed: dict[str, Places] = {}
     subject = prepared.subject
     chosen = _chosen(prepared, ber, seed)
     try:
@@ -114,23 +114,28 @@ def _answers_under_map(
             tally.add(touched)
             tally.note(touched)
             if touched.changes:
-                parameter = subject.parameters[name]
-                changed.append((parameter, touched.places))
-                touched.places.put(parameter, touched.weight)
-        return _answers(prepared, ber, seed, images, tally, changed=bool(changed))
+                changed[name] = touched.places
+                touched.places.put(subject.parameters[name], touched.weight)
+        return _answers(prepared, ber, seed, images, tally, changed)
     finally:
-        for parameter, places in changed:
-            places.put(parameter, places.clean)
+        for name, places in changed.items():
+            places.put(subject.parameters[name], places.clean)
 
 
 def _answers(
-    prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally, *, changed: bool
+    prepared: Prepared,
+    ber: float,
+    seed: int,
+    images: range,
+    tally: _Tally,
+    changed: Collection[str],
 ) -> Tensor | None:
     """Logits of the live network, with faults in its activations where these are exposed."""
     forward, neurons = prepared.forward, prepared.neurons
     if neurons is None or ber == 0:
-        whole = changed or prepared.reference
-        return forward.answers(prepared.data, images) if whole else None
+        if prepared.reference:
+            return forward.answers(prepared.data, images)
+        return prepared.prefix.answers_from(changed, images) if changed else None
     strikes = Strikes(neurons, prepared.setup.fault, ber=ber, seed=seed, images=images)
     logits = forward.answers(prepared.data, images, strikes.visit)
     for hit in strikes.hits():

@@ -14,6 +14,7 @@ from campaign.lazy import torch
 from campaign.methods import Method, State
 from campaign.networks.fold import fold_batchnorm
 from campaign.networks.sites import Site, Visit, in_turn
+from campaign.networks.stages import cut
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
@@ -29,10 +30,15 @@ from campaign.trial.memory import (
     write,
 )
 from campaign.trial.neurons import Neurons
+from campaign.trial.prefix import PrefixCache
 from campaign.trial.subject import StoredSubject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+PREFIX_BYTES = 256 << 20
+"""Memory of a worker for activations that trials may start from."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Prepared:
         fault_free: Logits without faults, float32 (n, classes).
         counts: Outcome without faults.
         cost: Operations for one image.
+        prefix: From where trials go on.
         neurons: How activations are stored; None where they are not in faultable memory.
         reference: Whether trials take no short cut, each computing all of it.
     """
@@ -110,6 +117,7 @@ class Prepared:
     fault_free: Tensor
     counts: Counts
     cost: Cost
+    prefix: PrefixCache
     neurons: Neurons | None = None
     reference: bool = False
 
@@ -164,7 +172,8 @@ def prepare(
     forward, learnt = _guarded(forward, storage, stored, split)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
-    fault_free = forward.answers(data)
+    prefix = _prefix(forward, storage, stored, data, whole=neurons is not None)
+    fault_free = prefix.fault_free
     if forward.logits_divisor != 1 and not bool(fault_free.isfinite().all()):
         raise ValueError(
             f"{setup.model_name}: undivided, its values overflow without any fault; choose t "
@@ -190,7 +199,25 @@ def prepare(
         fault_free,
         counts,
         cost,
+        prefix,
         neurons,
+    )
+
+
+def _prefix(
+    forward: Forward,
+    storage: Storage,
+    stored: Mapping[str, Stored],
+    data: TestSet,
+    *,
+    whole: bool,
+) -> PrefixCache:
+    """The fault-free answers and what of them trials may start from; nothing where `whole`."""
+    usual = not whole and forward.compute == "fp32"
+    stages = cut(forward.module, data.batch(0, 1)) if usual else None
+    exposed = {name: exposed_bits(held, storage) for name, held in stored.items()}
+    return PrefixCache.filled(
+        forward, data, stages=stages, exposed=exposed, budget_bytes=PREFIX_BYTES
     )
 
 
