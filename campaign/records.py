@@ -88,6 +88,8 @@ class TrialRecord:
     """Wall time of the trial."""
     n_weights: int | None
     """Weights in faultable memory."""
+    scale_bits: int | None
+    """Bits of the number format's scales in protected memory; a stored scale is a stored bit."""
     constant_bits: int | None
     """Bits of constants that methods keep in protected memory."""
     inference_operations: int | None

@@ -14,6 +14,7 @@ COST_COLUMNS = [
     "n_weights",
     "stored_bits",
     "check_bits",
+    "scale_bits",
     "constant_bits",
     "inference_operations",
     "protection_operations",
@@ -32,7 +33,7 @@ def costs(rows: object, metric: Metric = "top1") -> pd.DataFrame:
 
     Returns:
         The columns of `CURVE_KEYS` and `COST_COLUMNS`; ``bits_per_weight`` (stored and check bits);
-        ``total_bits_per_weight`` (constants too); ``memory_overhead`` (check and constant bits over
+        ``total_bits_per_weight`` (scales and constants too); ``memory_overhead`` (check and constant bits over
         stored bits); ``operations_overhead`` (of protections over those of an inference);
         ``lowest_ber``, ``highest_ber`` (above 0); ``clean`` (accuracy, a share);
         the columns of `tolerance.tolerated_ber`;
@@ -80,7 +81,8 @@ def _measured(trials: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     table = known[[*CURVE_KEYS, *COST_COLUMNS]].iloc[first].reset_index(drop=True)
     memory = table["stored_bits"] + table["check_bits"]
     table["bits_per_weight"] = memory / table["n_weights"]
-    table["total_bits_per_weight"] = (memory + table["constant_bits"]) / table["n_weights"]
+    protected = table["scale_bits"] + table["constant_bits"]
+    table["total_bits_per_weight"] = (memory + protected) / table["n_weights"]
     extra = table["check_bits"] + table["constant_bits"]
     table["memory_overhead"] = extra / table["stored_bits"]
     table["operations_overhead"] = table["protection_operations"] / table["inference_operations"]

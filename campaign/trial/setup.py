@@ -132,6 +132,12 @@ class Prepared:
         return sum(stored.check_bits for stored in self.stored.values())
 
     @property
+    def scale_bits(self) -> int:
+        """Bits of the number format's scales in protected memory."""
+        scales = {name: held.scale for name, held in self.stored.items() if held.scale is not None}
+        return constant_bits(scales)
+
+    @property
     def constant_bits(self) -> int:
         """Bits of the constants of all methods, in protected memory."""
         held = sum(stored.constant_bits for stored in self.stored.values())

@@ -139,6 +139,7 @@ class TrialWorker:
             check_bits=prepared.check_bits,
             exposed_bits=prepared.exposed_bits,
             n_weights=sum(held.clean.numel() for held in prepared.stored.values()),
+            scale_bits=prepared.scale_bits,
             constant_bits=prepared.constant_bits,
             inference_operations=prepared.cost.inference,
             protection_operations=prepared.cost.protection,

@@ -47,6 +47,7 @@ def record(**given: Any) -> dict[str, Any]:
         "nonfinite_weights": 0,
         "seconds": 0.5,
         "n_weights": 100,
+        "scale_bits": 0,
         "constant_bits": 0,
         "inference_operations": 100_000,
         "protection_operations": 0,

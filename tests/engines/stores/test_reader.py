@@ -159,7 +159,8 @@ def test_a_journal_of_another_meaning_is_not_mixed(tmp_path: Path, make_record: 
 def test_parts_that_are_older_than_the_columns_of_cost_still_read(
     tmp_path: Path, make_record: Make
 ) -> None:
-    new = ["n_weights", "constant_bits", "inference_operations", "protection_operations"]
+    new = ["n_weights", "scale_bits", "constant_bits"]
+    new += ["inference_operations", "protection_operations"]
     table = to_table([row_of(make_record(n)) for n in range(3)])
     (tmp_path / "trials").mkdir()
     pq.write_table(table.drop_columns(new), tmp_path / "trials" / "part-000001-old.parquet")

@@ -59,6 +59,7 @@ def make_record(number: int, **changes: object) -> TrialRecord:
         "detected": None,
         "nonfinite_weights": 0,
         "n_weights": number,
+        "scale_bits": number,
         "constant_bits": number,
         "inference_operations": 2**41 + number,
         "protection_operations": number,
