@@ -33,9 +33,9 @@ def costs(rows: object, metric: Metric = "top1") -> pd.DataFrame:
 
     Returns:
         The columns of `CURVE_KEYS` and `COST_COLUMNS`; ``bits_per_weight`` (stored and check bits);
-        ``total_bits_per_weight`` (scales and constants too); ``memory_overhead`` (check and constant bits over
-        stored bits); ``operations_overhead`` (of protections over those of an inference);
-        ``lowest_ber``, ``highest_ber`` (above 0); ``clean`` (accuracy, a share);
+        ``total_bits_per_weight`` (scales and constants too); ``memory_overhead`` (check and
+        constant bits over stored bits); ``operations_overhead`` (of protections over those of an
+        inference); ``lowest_ber``, ``highest_ber`` (above 0); ``clean`` (accuracy, a share);
         the columns of `tolerance.tolerated_ber`;
         ``front_of_dtype`` (no other curve of the same model and dtype is as good in memory,
         operations and BER at a 5 point drop, and better in one) and ``front_of_model`` (the same
