@@ -49,6 +49,8 @@ def execution(default: Any, description: str, **limits: Any) -> Any:  # noqa: AN
     return _field("execution", default, description, limits)
 
 
+DEFAULT_SEEDS = 50
+"""Seeds of a grid that says nothing of them."""
 Stack = tuple[Choice[Method], ...]
 
 
@@ -77,6 +79,9 @@ Count = Annotated[int, Field(ge=1), NotBool]
 BitIndex = Annotated[int, Field(ge=0), NotBool]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBool]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
+HalfWidth = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False), NotBool]
+Confidence = Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False), NotBool]
+Maps = Annotated[int, Field(ge=2, le=1_000_000), NotBool]
 Lifetime = Literal["persistent"] | Count
 Ber = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NotBool]
 Nonfinite = Literal["propagate", "zero", "clamp"]
@@ -166,7 +171,9 @@ class Grid(_Section):
     )
     ber: Bers = axis(..., "Bit error rates: a list, or {logspace: [low, high], per_decade: n}.")
     seeds: Seeds = axis(
-        50, "How many seeds, a list of them, or {start: s, count: n}.", validate_default=True
+        DEFAULT_SEEDS,
+        "How many seeds, a list of them, or {start: s, count: n}.",
+        validate_default=True,
     )
     t: TsOrNone = axis(
         None, "Weight-scaling targets: numbers, 2^127 or max; or a mapping of dtype to these."
@@ -224,6 +231,28 @@ class EvaluationSpec(_Section):
     )
 
 
+class PrecisionSpec(_Section):
+    """How well the mean accuracy at each BER is to be known; then fault maps are not counted.
+
+    Each fault map is judged on a sample of the test set, and maps are added until the interval of
+    the mean is narrow enough; see `campaign.analysis.sequential`.
+    """
+
+    half_width: HalfWidth = axis(
+        0.01, "Half the width of the interval of the mean, as a share: 0.01 is one point."
+    )
+    confidence: Confidence = axis(0.95, "Nominal coverage of the interval.")
+    max_seeds: Maps = axis(
+        10_000,
+        "Fault maps after which a BER is given up, and said to be; about 4,000 know a "
+        "bimodal mean to one point.",
+    )
+    min_seeds: Maps = axis(50, "Fault maps before the first decision.")
+    map_cost: Share = axis(
+        50.0, "What a fault map costs before its first image, in images: weighs maps and images."
+    )
+
+
 class EngineSpec(_Section):
     """Where trials run."""
 
@@ -272,6 +301,11 @@ class CampaignSpec(_Section):
     )
     profile: ProfileSpec | None = identity(
         None, "Images to learn bounds or attacks from, for the methods and fault models that do."
+    )
+    precision: PrecisionSpec | None = identity(
+        None,
+        "How well each mean is to be known, in place of grid.seeds; null runs every seed on every "
+        "image.",
     )
     evaluation: EvaluationSpec = execution(EvaluationSpec(), "How trials are judged.")
     engine: EngineSpec = execution(EngineSpec(), "Where trials run.")

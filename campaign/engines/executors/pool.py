@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from campaign.engines.executors.causes import Died, Raised
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.errors import SetupError
 from campaign.records import TrialRecord
+from campaign.spec.grid import SetupPoints
 
 if TYPE_CHECKING:
     from campaign.engines.executors.ray import RayCluster, RayWorker
@@ -111,6 +112,11 @@ class Pool:
         finally:
             for seat in list(self._seats.values()):
                 self._remove(seat)
+
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        """More to run; the pool grows at once where that helps."""
+        self._queue.add(tasks)
+        self._next_look = 0.0
 
     def status(self) -> dict[str, int]:
         """See `Executor.status`."""

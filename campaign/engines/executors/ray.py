@@ -69,6 +69,10 @@ class RayExecutor:
             lost = died(error)
             raise SetupError(f"the Ray cluster is lost: {lost.kind}: {lost.text}") from error
 
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        if self._pool is not None and tasks:
+            self._pool.add(tasks)
+
     def stop(self) -> None:
         self._stopping = True
 
