@@ -240,7 +240,7 @@ def _footnote(page: Page, panels: list[Panel], bounds: str, metric: Metric) -> s
         f"{'Estimated mean' if estimated else 'Mean'} over {number} seed{'' if most == 1 else 's'}"
     )
     if "estimated" in page.points:
-        text += ", each on a sample of the images"
+        text += ", each on some of the images"
     alone = all(len(line.ber) == 1 for panel in panels for line in panel.lines)
     mark = "bars" if alone else "bands"
     text += "; no intervals." if most < 2 else f"; {mark}: {_level(page, metric)} % {bounds}."

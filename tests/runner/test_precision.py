@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,7 @@ from campaign.analysis.sequential import Done, Precision, next_round, outstandin
 from campaign.engines.stores.parquet import ParquetStore
 from campaign.engines.stores.reader import read_results
 from campaign.engines.stores.schema import to_records
-from campaign.errors import DriftError
+from campaign.errors import DriftError, SetupError
 from campaign.records import RESULT_COLUMNS, TrialRecord
 from campaign.runner.history import plan_with_history, status_of
 from campaign.runner.precision import precision_of
@@ -335,3 +339,38 @@ def test_no_round_is_decided_before_all_rows_of_the_last_one_are_in(adaptive) ->
         assert not fresh or not any(p.ber == point.ber for p in due)
         due, seen = due + fresh, seen + 1
     assert rounds.total == seen == sum(r.dtype == "fp32" for r in records.values())
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_ends_with_the_rows_of_an_unbroken_run(adaptive) -> None:
+    adaptive.edit("half_width: 0.1", "half_width: 0.05")
+    command = [sys.executable, "-m", "campaign", "run", str(adaptive.path), "--json"]
+    chance, kept = random.Random(1), 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*command, "--results", str(adaptive.results)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wanted, deadline = kept + chance.randint(1, 100), time.monotonic() + 120
+        while rows_in(adaptive.results) < wanted and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.kill()
+        process.wait(timeout=60)
+        now = rows_in(adaptive.results)
+        assert now > kept
+        kept = now
+    resumed = adaptive.run()
+    broken = results_of(adaptive)
+    assert (resumed.exit_code, resumed.ran) == (0, len(broken) - kept)
+    adaptive.results = adaptive.root / "results" / "unbroken"
+    adaptive.run()
+    assert broken == results_of(adaptive)
+
+
+def rows_in(folder: Path) -> int:
+    try:
+        return int(read_results(folder).num_rows)
+    except SetupError:
+        return 0
