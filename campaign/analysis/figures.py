@@ -112,9 +112,9 @@ def draw_page(
     shown = {line.protection for panel in panels for line in panel.lines}
     used = {key: style for key, style in styles.items() if key in shown}
     count = sum(len(row) for row in page.panels)
-    notes = textwrap.wrap(
-        _footnote(page, panels, _bounds(page, metric, interval), metric), 78 if count == 1 else 165
-    )
+    most = 78 if count == 1 else 165  # of characters; letters are wider on average than figures
+    most -= 6 if "estimated" in page.points else 0
+    notes = textwrap.wrap(_footnote(page, panels, _bounds(page, metric, interval), metric), most)
     room = (COLUMN if count == 1 else PAGE) - LEGEND_HANDLE - 0.12
     labels = [broken(drawing.label_of(key), room) for key in used]
     layout = arrange(
