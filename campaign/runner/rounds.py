@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaign.analysis.maps import (
+    MAP_COLUMNS,
     Clean,
     FaultMap,
     Standing,
@@ -24,6 +25,9 @@ from campaign.records import TrialRecord
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Point, Setup, SetupPoints, points_of, sampled_point
 from campaign.text import rate_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = Mapping[str, Any]
 
@@ -181,6 +185,14 @@ class Rounds:
             return []
         seeds = sorted(cell.awaited)
         return [sampled_point(cell.setup, cell.ber, seed, decision.images) for seed in seeds]
+
+
+def rows_by_setup(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """What decisions look at of every row, by setup id."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.select(["setup_id", *MAP_COLUMNS]).to_pylist():
+        found.setdefault(row["setup_id"], []).append(row)
+    return found
 
 
 def _line(grid: SetupGrid, rows: Sequence[Row]) -> _Line:

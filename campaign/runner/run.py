@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from campaign.analysis.maps import MAP_COLUMNS
 from campaign.engines.executors.base import Executor
 from campaign.errors import CampaignError
 from campaign.records import TrialRecord
@@ -22,7 +21,7 @@ from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.report import curves_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult
-from campaign.runner.rounds import Rounds
+from campaign.runner.rounds import Rounds, rows_by_setup
 from campaign.runner.signals import Signals
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
@@ -105,7 +104,7 @@ class _Run:
             self.result.total = sum(grid.n_trials for grid in grids)
             todo = sum(len(task.points) for task in tasks)
         else:
-            rows = rows_by_setup(self.store)
+            rows = rows_by_setup(self.store.read())
             self.rounds = Rounds(
                 grids, precision, lambda s: rows.get(s.setup_id, []), keep_failed=keep_failed
             )
@@ -245,14 +244,6 @@ class _Telling:
                 self.tracker.trouble = str(error)
             self._told = time.monotonic()
             self._cost = self._told - now
-
-
-def rows_by_setup(store: ParquetStore) -> dict[str, list[dict[str, Any]]]:
-    """What decisions look at of every row, by setup id."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in store.read().select(["setup_id", *MAP_COLUMNS]).to_pylist():
-        found.setdefault(row["setup_id"], []).append(row)
-    return found
 
 
 def unfinished(

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     WithJsonSchema,
@@ -27,27 +25,8 @@ from campaign.methods import METHODS, Method
 from campaign.sources import DATASETS, MODELS, DatasetSource, ModelSource
 from campaign.spec import axes, forms
 from campaign.spec.choice import Choice, chooser, each, problems_error
-
-
-def _field(role: str, default: Any, description: str, limits: dict[str, Any]) -> Any:  # noqa: ANN401
-    extra: dict[str, Any] = {"role": role}
-    return Field(default, description=description, json_schema_extra=extra, **limits)
-
-
-def identity(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that decides what every row means."""
-    return _field("identity", default, description, limits)
-
-
-def axis(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that is a coordinate of the grid."""
-    return _field("axis", default, description, limits)
-
-
-def execution(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that never changes a row's result."""
-    return _field("execution", default, description, limits)
-
+from campaign.spec.precision import PrecisionSpec
+from campaign.spec.roles import Section, axis, execution, identity
 
 DEFAULT_SEEDS = 50
 """Seeds of a grid that says nothing of them."""
@@ -79,9 +58,6 @@ Count = Annotated[int, Field(ge=1), NotBool]
 BitIndex = Annotated[int, Field(ge=0), NotBool]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBool]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
-HalfWidth = Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False), NotBool]
-Confidence = Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False), NotBool]
-Maps = Annotated[int, Field(ge=2, le=1_000_000), NotBool]
 Lifetime = Literal["persistent"] | Count
 Ber = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NotBool]
 Nonfinite = Literal["propagate", "zero", "clamp"]
@@ -116,10 +92,6 @@ TsOrNone = Annotated[
 Texts = Annotated[list[str], BeforeValidator(axes.one_or_many)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
 Dtypes = Annotated[list[Dtype], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Protections = Annotated[list[Protection], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Models = Annotated[list[Model], BeforeValidator(axes.one_or_many), Field(min_length=1)]
@@ -131,7 +103,7 @@ Bits = Annotated[list[BitIndex | str], BeforeValidator(axes.one_or_many)]
 Names = Annotated[Texts, Field(min_length=1)]
 
 
-class Rule(_Section):
+class Rule(Section):
     """Which points a rule means: those that match on every axis it names.
 
     Names are those of rows (``weight_scaling``, ``saf(function=softsign)``) and may hold ``*``.
@@ -146,7 +118,7 @@ class Rule(_Section):
     seed: SeedValues = axis(None, "Seeds.")
 
 
-class SubGrid(_Section):
+class SubGrid(Section):
     """Points beside the product: an axis that is not named takes the values of the grid."""
 
     model: Names | None = axis(None, "Model names.")
@@ -162,7 +134,7 @@ Rules = Annotated[list[Rule], BeforeValidator(axes.one_or_many)]
 SubGrids = Annotated[list[SubGrid], BeforeValidator(axes.one_or_many)]
 
 
-class Grid(_Section):
+class Grid(Section):
     """The axes of the campaign; every combination is run, less `exclude`, plus `include`."""
 
     dtype: Dtypes = axis(..., "Number formats of the stored weights.")
@@ -188,7 +160,7 @@ class Grid(_Section):
     include: SubGrids = axis([], "Points to add.")
 
 
-class TargetSpec(_Section):
+class TargetSpec(Section):
     """Which parameters, and whether activations, are in faultable memory."""
 
     weights: bool = identity(True, "Weights of convolutions and linear layers.")
@@ -210,7 +182,7 @@ class TargetSpec(_Section):
     )
 
 
-class ProfileSpec(_Section):
+class ProfileSpec(Section):
     """Images that protections and attacks may learn from; trials are never judged on them."""
 
     dataset: Dataset | None = identity(
@@ -219,7 +191,7 @@ class ProfileSpec(_Section):
     images: Count = identity(500, "How many images, chosen by a fixed permutation.")
 
 
-class EvaluationSpec(_Section):
+class EvaluationSpec(Section):
     """How a corrupted network is judged."""
 
     subset: Count | None = identity(
@@ -231,29 +203,7 @@ class EvaluationSpec(_Section):
     )
 
 
-class PrecisionSpec(_Section):
-    """How well the mean accuracy at each BER is to be known; then fault maps are not counted.
-
-    Each fault map is judged on a sample of the test set, and maps are added until the interval of
-    the mean is narrow enough; see `campaign.analysis.sequential`.
-    """
-
-    half_width: HalfWidth = axis(
-        0.01, "Half the width of the interval of the mean, as a share: 0.01 is one point."
-    )
-    confidence: Confidence = axis(0.95, "Nominal coverage of the interval.")
-    max_seeds: Maps = axis(
-        10_000,
-        "Fault maps after which a BER is given up, and said to be; about 4,000 know a "
-        "bimodal mean to one point.",
-    )
-    min_seeds: Maps = axis(50, "Fault maps before the first decision.")
-    map_cost: Share = axis(
-        50.0, "What a fault map costs before its first image, in images: weighs maps and images."
-    )
-
-
-class EngineSpec(_Section):
+class EngineSpec(Section):
     """Where trials run."""
 
     executor: Literal["ray", "inline"] = execution("ray", "Ray workers, or this process.")
@@ -267,7 +217,7 @@ class EngineSpec(_Section):
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")
 
 
-class OutputSpec(_Section):
+class OutputSpec(Section):
     """What is written, and where."""
 
     results: str | None = execution(None, "Folder of the results; null is results/<name>.")
@@ -282,7 +232,7 @@ class OutputSpec(_Section):
     report: bool = execution(True, "Make tables and figures at the end of a run.")
 
 
-class CampaignSpec(_Section):
+class CampaignSpec(Section):
     """A campaign: which networks, stored how, protected how, with how many bit errors."""
 
     name: str = execution(..., "Name of the campaign; names its results folder.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,7 +17,6 @@ from campaign.engines.executors.causes import Died, Raised
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.errors import SetupError
 from campaign.records import TrialRecord
-from campaign.spec.grid import SetupPoints
 
 if TYPE_CHECKING:
     from campaign.engines.executors.ray import RayCluster, RayWorker
@@ -113,9 +112,8 @@ class Pool:
             for seat in list(self._seats.values()):
                 self._remove(seat)
 
-    def add(self, tasks: Sequence[SetupPoints]) -> None:
-        """More to run; the pool grows at once where that helps."""
-        self._queue.add(tasks)
+    def look_again(self) -> None:
+        """There is more in the queue: grow at once where that helps."""
         self._next_look = 0.0
 
     def status(self) -> dict[str, int]:
