@@ -19,7 +19,7 @@ class TrialRecord:
     """
 
     trial_id: str
-    """Identity: hash of the setup, fault model, BER and seed."""
+    """Identity: hash of the setup, fault model, BER and seed; images of a sample, if it is one."""
     setup_id: str
     """Hash of everything but BER and seed that decides the result."""
     campaign: str
@@ -47,7 +47,7 @@ class TrialRecord:
     status: str
     """ok, error (the trial raised), crashed (it killed its worker), oom."""
     n_samples: int | None
-    """Images evaluated."""
+    """Images evaluated: with `precision` a sample, drawn anew for each seed."""
     n_correct: int | None
     """Images with the right top-1 class and finite logits."""
     n_correct_top5: int | None
@@ -55,7 +55,8 @@ class TrialRecord:
     n_nonfinite: int | None
     """Images with a non-finite logit: detected errors, counted as wrong."""
     n_masked: int | None
-    """Images whose logits equal the fault-free ones to the bit."""
+    """Images whose logits equal the fault-free ones to the bit; on a sample of images, the last
+    bits may differ for the size of the batch alone."""
     n_benign: int | None
     """Images whose logits differ and whose top-1 class does not."""
     n_sdc: int | None
@@ -64,6 +65,8 @@ class TrialRecord:
     """Images whose fault-free top-1 class is not among the five largest, finite logits (SDC-5)."""
     n_improved: int | None
     """Images that were wrong without faults and are right with them."""
+    n_fault_free: int | None = None
+    """Of the images evaluated, those that are right without faults; null without `precision`."""
     stored_bits: int | None
     """Bits of payload and stored scales of parameters in faultable memory; no activations."""
     check_bits: int | None
@@ -84,6 +87,11 @@ class TrialRecord:
     """Words that a decoder found wrong and could not repair."""
     nonfinite_weights: int | None
     """Weights that read as NaN or infinity before the non-finite policy; no activations."""
+    flipped_worst: int | None = None
+    """Flipped payload bits of the worst class: an exponent's most significant bit, else the most
+    significant bit of a word; null without `precision`."""
+    exposed_worst: int | None = None
+    """Payload bits of that class that a fault may hit; null without `precision`."""
     seconds: float
     """Wall time of the trial."""
     n_weights: int | None

@@ -63,9 +63,9 @@ class CellHistory:
         n_samples: Images of each map. (Columns of `campaign.records` where of the same name.)
         n_correct: Right under faults.
         n_improved: Right under faults and wrong without.
-        n_fault_free: Right without faults, of the same images: a column that rows lack so far.
+        n_fault_free: Right without faults, of the same images.
         flipped_bits: Bits that differ from the stored image.
-        flipped_worst: Those of them in the worst class of bits: a column that rows lack so far.
+        flipped_worst: Those of them in the worst class of bits.
         chances: None where the fault model does not flip bits independently: then neither
             untouched maps nor the worst class have a known weight, and neither is used.
         failed: Places among the seeds so far, from 0, of those whose trial has no result; they are

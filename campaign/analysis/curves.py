@@ -15,6 +15,8 @@ from campaign.analysis.rows import (
     as_trials,
     numbered,
 )
+from campaign.analysis.sampled import with_estimates
+from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName, summarise
 
 _RATES = {"sdc_rate": "n_sdc", "nonfinite_rate": "n_nonfinite", "masked_rate": "n_masked"}
@@ -30,7 +32,9 @@ Cells = npt.NDArray[np.intp]
 Array = npt.NDArray[np.float64]
 
 
-def curves(rows: object, *, interval: IntervalName = "bounded") -> pd.DataFrame:
+def curves(
+    rows: object, *, interval: IntervalName = "bounded", precision: Precision | None = None
+) -> pd.DataFrame:
     """Every point of every curve, sorted by curve and BER.
 
     Failed trials are counted in ``n_failed`` and left out of all else.
@@ -38,6 +42,8 @@ def curves(rows: object, *, interval: IntervalName = "bounded") -> pd.DataFrame:
     Args:
         rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
         interval: How the 95 % interval of the mean is made; see `statistics.mean_interval`.
+        precision: What decided how many trials there are, where they were judged on samples of the
+            images.
 
     Returns:
         The columns of `POINT_KEYS`, then ``n_trials`` (that gave a result), ``n_failed``,
@@ -47,7 +53,8 @@ def curves(rows: object, *, interval: IntervalName = "bounded") -> pd.DataFrame:
         (top-1, clean less mean); ``flipped_bits_mean``, ``expected_flips`` (BER times exposed
         bits), ``stored_bits``, ``check_bits``, ``overhead`` (check over stored bits);
         ``sdc_rate``, ``nonfinite_rate``, ``masked_rate`` (shares of images); ``corrected_mean``,
-        ``detected_mean`` (words a trial), ``seconds_mean``.
+        ``detected_mean`` (words a trial), ``seconds_mean``. Where trials were judged on samples of
+        the images, those of `sampled.with_estimates` too.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
@@ -60,6 +67,7 @@ def curves(rows: object, *, interval: IntervalName = "bounded") -> pd.DataFrame:
     points["n_trials"] = np.bincount(cells[good], minlength=count)
     points["n_failed"] = np.bincount(cells[~good], minlength=count)
     points = pd.concat([points, _results(trials[good], cells[good], count, interval)], axis=1)
+    points = with_estimates(points, trials, cells, precision)
     points = points.sort_values(POINT_KEYS, na_position="first", ignore_index=True)
     return _with_clean(points)
 

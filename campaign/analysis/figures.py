@@ -112,7 +112,9 @@ def draw_page(
     shown = {line.protection for panel in panels for line in panel.lines}
     used = {key: style for key, style in styles.items() if key in shown}
     count = sum(len(row) for row in page.panels)
-    notes = textwrap.wrap(_footnote(page, panels, INTERVALS[interval]), 78 if count == 1 else 165)
+    most = 78 if count == 1 else 165  # of characters; letters are wider on average than figures
+    most -= 6 if "estimated" in page.points else 0
+    notes = textwrap.wrap(_footnote(page, panels, _bounds(page, metric, interval), metric), most)
     room = (COLUMN if count == 1 else PAGE) - LEGEND_HANDLE - 0.12
     labels = [broken(drawing.label_of(key), room) for key in used]
     layout = arrange(
@@ -129,6 +131,12 @@ def draw_page(
         _draw_legend(figure, layout, labels, list(used.values()))
     write(figure, 0.06, layout.footnote_bottom, "\n".join(notes), size=6.0, va="bottom")
     return figure
+
+
+def _bounds(page: Page, metric: Metric, interval: IntervalName) -> str:
+    """What the intervals are; an estimate has one kind only."""
+    estimated = "estimated" in page.points and metric == "top1"
+    return INTERVALS["bounded" if estimated else interval]
 
 
 def _held(page: Page) -> list[Panel]:
@@ -216,15 +224,30 @@ def _draw_legend(figure: Figure, layout: Layout, labels: list[Label], styles: li
     )
 
 
-def _footnote(page: Page, panels: list[Panel], bounds: str) -> str:
+def _level(page: Page, metric: Metric) -> str:
+    """Nominal coverage of the intervals, in percent."""
+    estimated = "estimated" in page.points and metric == "top1"
+    return f"{100 * page.points['confidence'].iloc[0]:g}" if estimated else "95"
+
+
+def _footnote(page: Page, panels: list[Panel], bounds: str, metric: Metric) -> str:
     """What the lines and bands are, and what is not in them."""
     seeds = page.points.loc[page.points["n_trials"] > 0, "n_trials"]
     least, most = (int(seeds.min()), int(seeds.max())) if len(seeds) else (0, 0)
     number = f"{most}" if least == most else f"{least} to {most}"
-    text = f"Mean over {number} seed{'' if most == 1 else 's'}"
+    estimated = "estimated" in page.points and metric == "top1"
+    text = (
+        f"{'Estimated mean' if estimated else 'Mean'} over {number} seed{'' if most == 1 else 's'}"
+    )
+    if "estimated" in page.points:
+        text += ", each on some of the images"
     alone = all(len(line.ber) == 1 for panel in panels for line in panel.lines)
     mark = "bars" if alone else "bands"
-    text += "; no intervals." if most < 2 else f"; {mark}: 95 % {bounds}."
+    text += "; no intervals." if most < 2 else f"; {mark}: {_level(page, metric)} % {bounds}."
+    if "estimated" in page.points and (count := int((page.points["stop"] == "max_seeds").sum())):
+        text += (
+            f" {count} point{'' if count == 1 else 's'} given up at max_seeds, wider than wanted."
+        )
     failed = int(page.points["n_failed"].sum())
     if failed:
         text += f" {failed} failed trial{'' if failed == 1 else 's'} left out"

@@ -12,6 +12,7 @@ from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
+from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
 
@@ -35,6 +36,7 @@ def write_report(
     *,
     interval: IntervalName = "bounded",
     order: Order = Order(),  # noqa: B008 - immutable
+    precision: Precision | None = None,
 ) -> Report:
     """Write ``tables/`` and ``figures/`` below a folder.
 
@@ -44,12 +46,13 @@ def write_report(
         metric: ``top1`` or ``top5``.
         interval: How intervals of the mean are made; see `statistics.mean_interval`.
         order: In which order models and number formats stand in figures.
+        precision: What decided how many trials there are; see `curves.curves`.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
     trials = as_trials(rows)
-    points = curves(trials, interval=interval)
+    points = curves(trials, interval=interval, precision=precision)
     cost = costs(trials, metric)
     tables, figures = folder / "tables", folder / "figures"
     return Report(

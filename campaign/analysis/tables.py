@@ -28,6 +28,7 @@ from campaign.text import rate_text, t_text
 MOST_BERS = 5
 """Columns of means in the tables for people; the CSV has all."""
 _MEAN = "mean_at_"
+_CAPPED = "max_seeds_at"
 
 
 def write_tables(
@@ -84,7 +85,9 @@ def summary(
     Returns:
         The columns of `CURVE_KEYS`, ``n_seeds``, ``n_failed`` (trials), ``clean`` (accuracy, a
         share), ``mean_at_<ber>`` for each BER above 0 (NaN where not run), the columns of
-        `tolerance.tolerated_ber`, and ``overhead`` (check over stored bits).
+        `tolerance.tolerated_ber`, and ``overhead`` (check over stored bits). Where means were
+        estimated to a wanted precision, ``max_seeds_at`` too: the BERs, with spaces between, whose
+        mean is not as precise.
     """
     trials = as_trials(rows)
     points = curves(trials) if points is None else points
@@ -99,9 +102,17 @@ def summary(
     columns["overhead"] = groups["overhead"].first()
     found = tolerated_ber(trials, metric=metric).drop(columns=CURVE_KEYS)
     bers = [column for column in columns if str(column).startswith(_MEAN)]
+    last = ["overhead"]
+    if "estimated" in points:
+        columns[_CAPPED] = [_capped(group) for _, group in groups]
+        last.append(_CAPPED)
     return columns.join(found)[
-        [*CURVE_KEYS, "n_seeds", "n_failed", "clean", *bers, *found.columns[1:], "overhead"]
+        [*CURVE_KEYS, "n_seeds", "n_failed", "clean", *bers, *found.columns[1:], *last]
     ]
+
+
+def _capped(points: pd.DataFrame) -> str:
+    return " ".join(repr(float(ber)) for ber in points.loc[points["stop"] == "max_seeds", "ber"])
 
 
 def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
@@ -139,10 +150,16 @@ def _cells(row: Mapping[Hashable, Any], table: pd.DataFrame, varied: list[str]) 
         (str(row["n_seeds"]),),
         *([(str(row["n_failed"]),)] if table["n_failed"].any() else []),
         (percent(row["clean"], 2),),
-        *((percent(row[f"{_MEAN}{ber!r}"]),) for ber in _bers(table)),
+        *((_mean(row, ber),) for ber in _bers(table)),
         *(tolerated(row, column_of(drop)) for drop in DROPS),
         (percent(row["overhead"]),),
     ]
+
+
+def _mean(row: Mapping[Hashable, Any], ber: float) -> str:
+    """The mean at a BER, with a mark where it is less precise than was wanted."""
+    capped = repr(ber) in str(row.get(_CAPPED, "")).split()
+    return percent(row[f"{_MEAN}{ber!r}"]) + "*" * capped
 
 
 def tolerated(row: Mapping[Hashable, Any], column: str) -> Cell:
@@ -179,7 +196,21 @@ def _caption(table: pd.DataFrame, metric: Metric, varied: list[str]) -> Cell:
         "that are not finite count as wrong; overhead: check bits in % of stored bits. Intervals "
         "of the means stand in points.csv; a bootstrap interval there is the wider, bounded one "
         "where all seeds agree. "
+        f"{_of_estimates(table, metric)}"
         f"Here: {', '.join(shared)}.",
+    )
+
+
+def _of_estimates(table: pd.DataFrame, metric: Metric) -> str:
+    if _CAPPED not in table:
+        return ""
+    if metric != "top1":
+        return "Each fault map was judged on a sample of the images. "
+    marked = " (*: given up at max_seeds, wider than was wanted)" if table[_CAPPED].any() else ""
+    return (
+        "Means are estimated: each fault map was judged on a sample of the images, against the "
+        "fault-free answers on the same ones, and maps were added until the interval, which allows "
+        f"for fault maps not seen, was narrow enough{marked}. "
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from campaign.analysis.rows import CURVE_KEYS, Metric, accuracy, as_trials, numbered
+from campaign.analysis.rows import CURVE_KEYS, Metric, as_trials, numbered
+from campaign.analysis.sampled import adjusted_accuracy
 from campaign.analysis.statistics import LEVEL, seed_weights
 from campaign.text import rate_text
 
@@ -52,7 +53,7 @@ def tolerated_ber(
     columns = [
         trials["ber"].to_numpy(),
         np.unique(trials["seed"], return_inverse=True)[1].astype(float),
-        accuracy(trials, metric),
+        adjusted_accuracy(trials, metric),
     ]
     order = np.argsort(number, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)

@@ -43,7 +43,9 @@ class Picture:
 
     def add(self, records: Sequence[TrialRecord], status: Mapping[str, object]) -> None:
         """Count records."""
-        self.status = status
+        self.status = {key: value for key, value in status.items() if key != "total"}
+        if isinstance(total := status.get("total"), int):
+            self.total = total  # it grows where trials are added until a mean is known
         if self.started is None:
             self.started = time.monotonic() - sum(record.seconds for record in records)
         for record in records:
@@ -132,7 +134,7 @@ class JsonListener:
                 failed=p.failed,
                 trials_per_second=round(p.rate, 3),
                 seconds_left=p.seconds_left,
-                **status,
+                **p.status,
             )
 
 
@@ -168,6 +170,7 @@ class LiveListener:
         workers = f"{status.get('workers', 1)} workers" if status else ""
         self.bar.update(
             self.task,
+            total=picture.total,
             completed=picture.done,
             rate=f"{picture.rate:.1f}/s{failed}",
             workers=workers,

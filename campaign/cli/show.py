@@ -44,19 +44,27 @@ def show_plan(plan: CampaignPlan, *, as_json: bool) -> None:
     console.print(table)
     bers = sorted({ber for row in plan.setups for ber in row.bers})
     print(f"\nBER: 0 and {len(bers)} from {bers[0]:g} to {bers[-1]:g}" if bers else "\nBER: 0")
-    print(f"{len(plan.setups)} setups, {plan.trials} trials, {plan.done} of them done")
+    most = "" if plan.half_width is None else "at most "
+    print(f"{len(plan.setups)} setups, {most}{plan.trials} trials, {plan.done} of them done")
+    if plan.half_width is not None:
+        print(f"adaptive: trials are added until every mean is known to {_points(plan.half_width)}")
     source = "measured" if plan.measured else "assumed rates"
     if plan.seconds is not None:
-        print(f"about {plan.seconds / 3600:.3g} worker-hours ({source})")
-    print(f"about {plan.bytes / 1e6:.3g} MB of rows; nothing was run")
+        print(f"{most or 'about '}{plan.seconds / 3600:.3g} worker-hours ({source})")
+    print(f"{most or 'about '}{plan.bytes / 1e6:.3g} MB of rows; nothing was run")
     for warning in plan.warnings():
         print(f"note: {warning}")
+
+
+def _points(share: float) -> str:
+    return f"+-{100 * share:g} points"
 
 
 def _plan_json(plan: CampaignPlan) -> dict[str, Any]:
     return {
         "campaign": plan.name,
         "trials": plan.trials,
+        "adaptive_half_width": plan.half_width,
         "done": plan.done,
         "worker_seconds": plan.seconds,
         "measured": plan.measured,
@@ -84,6 +92,8 @@ def show_result(result: RunResult, *, as_json: bool) -> None:
     print(f"{result.ok} of {result.total} trials done ({result.ran} now, {result.seconds:.1f} s)")
     for (status, kind, message), count in result.failures.items():
         print(f"failed: {count} x {status}: {kind}: {message}")
+    for line in result.capped:
+        print(f"given up at max_seeds: {line}")
     if result.failures:
         print(f"failed trials are tried again by: {command}")
     elif left:
@@ -108,6 +118,7 @@ def _result_json(result: RunResult) -> dict[str, Any]:
         "ran": result.ran,
         "seconds": result.seconds,
         "failures": failures,
+        "capped": result.capped,
         "written": [str(path) for path in result.written],
     }
 
@@ -135,6 +146,8 @@ def show_status(status: CampaignStatus, *, as_json: bool) -> None:
     _console().print(table)
     for kind, error_type, message, count in status.failures:
         print(f"failed: {count} x {kind}: {error_type}: {message}")
+    for line in status.capped:
+        print(f"given up at max_seeds: {line}")
     if status.others:
         print(f"{status.others} more rows belong to points that the last spec no longer has")
 

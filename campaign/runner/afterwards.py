@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.errors import CampaignError
 from campaign.runner.folder import ResultsFolder, write_atomic
+from campaign.runner.precision import precision_of
 from campaign.runner.report import make_report, told_curves
 from campaign.runner.result import Listener, RunResult
 from campaign.spec.campaign import CampaignSpec
@@ -39,12 +40,15 @@ class Afterwards:
         self._path = folder.path / "after.json"
         self._held: dict[str, Any] = folder.read_json(self._path) or {}
         rows = "\n".join(f"{key} {status}" for key, status in sorted(store.done().items()))
+        chosen = spec.precision
+        self._precision = [] if chosen is None else [chosen.model_dump()]
         self._rows = hashlib.sha256(rows.encode()).hexdigest()
 
     def report(self) -> list[Path]:
         """Tables and figures of all rows, made anew where the rows have changed."""
         output = self.spec.output
-        wanted = [self._rows, list(self.spec.evaluation.metrics), output.interval]
+        metrics = list(self.spec.evaluation.metrics)
+        wanted = [self._rows, metrics, output.interval, *self._precision]
         files = [self.folder.path / name for name in self._held.get("files", [])]
         if self._held.get("report") == wanted and all(path.is_file() for path in files):
             return files
@@ -60,11 +64,12 @@ class Afterwards:
 
     def tell(self, tracker: BackgroundTracker, result: RunResult, *, patience: float) -> None:
         """The last word to the tracker, where it does not know these rows yet."""
-        wanted = [self._rows, tracker.uri, result.exit_code, [str(p) for p in result.written]]
+        written = [str(path) for path in result.written]
+        wanted = [self._rows, tracker.uri, result.exit_code, written, *self._precision]
         if not tracker.uri or not self.store.done() or self._held.get("told") == wanted:
             return
         try:
-            tracker.log(told_curves(self.store.read()))
+            tracker.log(told_curves(self.store.read(), precision_of(self.spec)))
         except CampaignError as error:
             self.listener.note(f"MLflow: not told: {error}")
             return

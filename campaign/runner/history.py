@@ -14,6 +14,7 @@ from campaign.errors import SetupError, SpecError
 from campaign.runner.choose import results_path
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.plan import CampaignPlan, plan_campaign
+from campaign.runner.precision import precision_of
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 
@@ -44,6 +45,7 @@ class CampaignStatus:
         setups: Every setup of its last spec.
         others: Rows of setups that its last spec no longer asks for.
         failures: Failed trials by (status, error type, message).
+        capped: A line for each point that took ``precision.max_seeds`` and is not as precise.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CampaignStatus:
     setups: tuple[SetupStatus, ...]
     others: int
     failures: tuple[tuple[str, str, str, int], ...]
+    capped: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -121,13 +124,11 @@ def status_of(folder: Path) -> CampaignStatus:
 
     spec = spec_of(folder)
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
-    rows = rows_of(folder, [*_KEY, *columns])
+    more = _OF_ESTIMATES if spec.precision is not None else ()
+    rows = rows_of(folder, [*_KEY, *columns, *more])
     failed = rows[rows.status != "ok"][["status", "error_type", "error"]].fillna("")
     counted = failed.value_counts()
-    setups = tuple(
-        SetupStatus(grid.setup.label, grid.n_trials, ok, bad, _curve(grid, rows))
-        for grid, ok, bad in _progress(expand(spec), rows)
-    )
+    setups, capped = _standing(spec, rows)
     return CampaignStatus(
         spec.name,
         folder,
@@ -135,6 +136,7 @@ def status_of(folder: Path) -> CampaignStatus:
         setups,
         len(rows) - sum(setup.ok + setup.failed for setup in setups),
         tuple((*map(str, key), int(n)) for key, n in counted.items()),  # type: ignore[call-overload]
+        capped,
     )
 
 
@@ -157,6 +159,39 @@ def folder_of_trial(results: Path, trial_id: str) -> Path:
 
 
 _KEY = ("model", "dtype", "method", "t", "nonfinite")
+_OF_ESTIMATES = (
+    "fault",
+    "n_improved",
+    "n_fault_free",
+    "flipped_bits",
+    "flipped_worst",
+    "exposed_bits",
+    "exposed_worst",
+)
+
+
+def _standing(
+    spec: CampaignSpec, rows: pd.DataFrame
+) -> tuple[tuple[SetupStatus, ...], tuple[str, ...]]:
+    """Every setup, and a line for each point that was given up."""
+    from campaign.runner.rounds import Rounds
+
+    grids, precision = expand(spec), precision_of(spec)
+    if precision is None:
+        counted = [(grid, grid.n_trials, ok, bad) for grid, ok, bad in _progress(grids, rows)]
+        capped: list[str] = []
+    else:
+        held = {
+            _setup_key(key): [
+                dict(zip(map(str, part), row, strict=True)) for row in part.itertuples(index=False)
+            ]
+            for key, part in rows.groupby(list(_KEY), dropna=False)
+        }
+        rounds = Rounds(grids, precision, lambda s: held.get(s.key, []), keep_failed=True)
+        counted = [(grid, *rounds.count(grid.setup)) for grid in grids]
+        capped = rounds.capped()
+    setups = (SetupStatus(g.setup.label, n, ok, bad, _curve(g, rows)) for g, n, ok, bad in counted)
+    return tuple(setups), tuple(capped)
 
 
 def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGrid, int, int]]:

@@ -60,6 +60,8 @@ class CampaignPlan:
         done: Trials that have a result already.
         seconds: Of all trials on one worker, None where nothing is known.
         measured: Whether `seconds` comes from trials of the same results folder.
+        half_width: The precision that is wanted, then trials and times are upper bounds; None where
+            trials are counted.
     """
 
     name: str
@@ -67,6 +69,7 @@ class CampaignPlan:
     done: int
     seconds: float | None
     measured: bool
+    half_width: float | None = None
 
     @property
     def trials(self) -> int:
@@ -113,7 +116,9 @@ def plan_campaign(
     setups = tuple(_setup_plan(grid, spec, measured) for grid in expand(spec))
     times = [plan.seconds for plan in setups]
     total = sum(p.trials * p.seconds for p in setups if p.seconds is not None)
-    return CampaignPlan(spec.name, setups, done, None if None in times else total, bool(measured))
+    seconds = None if None in times else total
+    wanted = None if spec.precision is None else spec.precision.half_width
+    return CampaignPlan(spec.name, setups, done, seconds, bool(measured), wanted)
 
 
 def _setup_plan(

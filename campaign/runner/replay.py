@@ -14,7 +14,7 @@ from campaign.runner.folder import ResultsFolder
 from campaign.runner.provenance import code_version
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
-from campaign.spec.grid import Point, Setup, SetupPoints
+from campaign.spec.grid import Setup, SetupPoints, held_point
 from campaign.spec.identity import identify
 from campaign.trial.worker import TrialWork
 
@@ -48,7 +48,7 @@ def replay(folder: Path, trial_id: str) -> Replay:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
     spec = CampaignSpec.model_validate(raw)
     setup = _setup_of(spec, held, folder)
-    point = Point(trial_id, held["ber"], held["seed"])
+    point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
     work = TrialWork(
         code_version=code_version(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from campaign.errors import CampaignError, SetupError
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.precision import precision_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from campaign.analysis.order import Order
     from campaign.analysis.rows import Metric
+    from campaign.analysis.sequential import Precision
     from campaign.analysis.statistics import IntervalName
 
 
@@ -35,9 +37,12 @@ def make_report(
     from campaign.engines.stores.reader import read_results
 
     rows, order = read_results(folder).to_pandas(), order_of(folder)
+    wanted = precision_in(folder)
     try:
         made = [
-            write_report(rows, folder, metric, interval=interval, order=order).paths
+            write_report(
+                rows, folder, metric, interval=interval, order=order, precision=wanted
+            ).paths
             for metric in metrics
         ]
     except OSError as error:
@@ -67,17 +72,17 @@ def order_of(folder: Path) -> Order:
     )
 
 
-def curves_of(rows: pa.Table) -> pd.DataFrame:
-    """One row for each curve and BER."""
+def curves_of(rows: pa.Table, precision: Precision | None = None) -> pd.DataFrame:
+    """One row for each curve and BER; `precision` is what decided how many trials there are."""
     from campaign.analysis.curves import curves
 
-    return curves(rows)
+    return curves(rows, precision=precision)
 
 
-def told_curves(rows: pa.Table) -> pd.DataFrame:
+def told_curves(rows: pa.Table, precision: Precision | None = None) -> pd.DataFrame:
     """The curves, each with the BER at which accuracy has dropped by 1 and by 5 points."""
     from campaign.analysis.rows import CURVE_KEYS
     from campaign.analysis.tolerance import tolerated_ber
 
     tolerated = tolerated_ber(rows)[[*CURVE_KEYS, "ber_at_1pt", "ber_at_5pt"]]
-    return curves_of(rows).merge(tolerated, on=list(CURVE_KEYS), how="left")
+    return curves_of(rows, precision).merge(tolerated, on=list(CURVE_KEYS), how="left")

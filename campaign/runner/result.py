@@ -62,6 +62,7 @@ class RunResult:
         failures: Count of failed trials by (status, error type, first line).
         signal: The signal that stopped the run, or None.
         seconds: Wall time.
+        capped: A line for each point that took ``precision.max_seeds`` and is less precise.
         written: Files made by the report.
         tracking_uri: Where MLflow's data lies, or None.
     """
@@ -73,6 +74,7 @@ class RunResult:
     failures: dict[tuple[str, str, str], int] = field(default_factory=dict)
     signal: int | None = None
     seconds: float = 0.0
+    capped: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     tracking_uri: str | None = None
 

@@ -17,9 +17,11 @@ from campaign.runner.afterwards import Afterwards
 from campaign.runner.assets import digests_of, load_assets
 from campaign.runner.choose import make_executor, make_tracker, results_path
 from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.report import curves_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult
+from campaign.runner.rounds import Rounds, rows_by_setup
 from campaign.runner.signals import Signals
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
@@ -27,6 +29,7 @@ from campaign.spec.identity import Digests, campaign_identity, canonical, identi
 from campaign.trial.worker import TrialWork
 
 if TYPE_CHECKING:
+    from campaign.analysis.sequential import Precision
     from campaign.engines.stores.parquet import ParquetStore
     from campaign.engines.trackers.background import BackgroundTracker
 
@@ -73,6 +76,8 @@ class _Run:
         self.folder, self.store, self.signals = folder, store, signals
         self.result = RunResult(folder.path)
         self.tracker: BackgroundTracker
+        self.rounds: Rounds | None = None
+        self._left = options.limit
         self._warned = 0
         self._seen_on: set[tuple[str, str]] = set()
 
@@ -80,12 +85,9 @@ class _Run:
         """All steps, from the digests to the report."""
         self._pass_on_warnings()
         grids, session = self._identified()
-        tasks = unfinished(grids, self.store.done(), keep_failed=self.options.keep_failed)
-        self.result.total = sum(grid.n_trials for grid in grids)
-        todo = sum(len(task.points) for task in tasks)
-        self.listener.planned(self.result.total, self.result.total - todo, todo, self.folder.path)
+        tasks = self._planned(grids)
         self.tracker = self._tracker()
-        if tasks := limited(tasks, self.options.limit):
+        if tasks := self._allowed(tasks):
             self._run(tasks)
         self._sum_up(grids)
         self.store.seal()
@@ -93,6 +95,35 @@ class _Run:
         self.folder.add_session({**session, **self._ended()})
         self._afterwards()
         return self.result
+
+    def _planned(self, grids: Sequence[SetupGrid]) -> list[SetupPoints]:
+        """What is to be run first: all that is missing, or what is needed for the next decision."""
+        precision, keep_failed = precision_of(self.spec), self.options.keep_failed
+        if precision is None:
+            tasks = unfinished(grids, self.store.done(), keep_failed=keep_failed)
+            self.result.total = sum(grid.n_trials for grid in grids)
+            todo = sum(len(task.points) for task in tasks)
+        else:
+            rows = rows_by_setup(self.store.read())
+            self.rounds = Rounds(
+                grids, precision, lambda s: rows.get(s.setup_id, []), keep_failed=keep_failed
+            )
+            tasks, self.result.total = self.rounds.first(), self.rounds.total
+            counts = [self.rounds.count(grid.setup) for grid in grids]
+            todo = self.result.total - sum(count.ok + count.failed for count in counts)
+            self.listener.note(
+                "trials are added until every mean is known to "
+                f"{100 * precision.half_width:g} points"
+            )
+        self.listener.planned(self.result.total, self.result.total - todo, todo, self.folder.path)
+        return tasks
+
+    def _allowed(self, tasks: list[SetupPoints]) -> list[SetupPoints]:
+        """As many of the points as may still be begun."""
+        tasks = limited(tasks, self._left)
+        if self._left is not None:
+            self._left -= sum(len(task.points) for task in tasks)
+        return tasks
 
     def _identified(self) -> tuple[list[SetupGrid], dict[str, Any]]:
         """The grid with its ids, refused if the folder is for something else; and the session."""
@@ -121,13 +152,17 @@ class _Run:
     def _run(self, tasks: list[SetupPoints]) -> None:
         """Lease the tasks and keep what comes back, until all is done or a signal came."""
         executor = make_executor(self.spec, self.options)
-        telling = _Telling(self.tracker, self.store)
+        telling = _Telling(self.tracker, self.store, precision_of(self.spec))
         try:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
                 self._seen_on.update((record.host, record.device) for record in records)
-                self.listener.progressed(records, executor.status())
+                status: dict[str, object] = {**executor.status()}
+                if self.rounds is not None:
+                    executor.add(self._allowed(self.rounds.follow(records)))
+                    status |= {**executor.status(), "total": self.rounds.total}
+                self.listener.progressed(records, status)
                 telling.now_and_then()
                 self._pass_on_warnings()
         finally:
@@ -164,12 +199,22 @@ class _Run:
         self._warned = len(self.store.warnings)
 
     def _sum_up(self, grids: Sequence[SetupGrid]) -> None:
+        self.result.signal = self.signals.received
+        if self.rounds is not None:
+            self._sum_up_rounds(self.rounds, grids)
+            return
         done = self.store.done()
         counts = Counter(done.get(p.trial_id) for grid in grids for p in grid.points())
         self.result.ok = counts["ok"]
         if sum(counts.values()) > counts["ok"] + counts[None]:
             self.result.failures = failures_of(self.store)
-        self.result.signal = self.signals.received
+
+    def _sum_up_rounds(self, rounds: Rounds, grids: Sequence[SetupGrid]) -> None:
+        found = [rounds.count(grid.setup) for grid in grids]
+        self.result.total, self.result.ok = rounds.total, sum(count.ok for count in found)
+        self.result.capped = rounds.capped()
+        if any(count.failed for count in found):
+            self.result.failures = failures_of(self.store)
 
     def _afterwards(self) -> None:
         """Tables, figures, the tracker's last word: after a signal only the last, and briefly."""
@@ -184,8 +229,10 @@ class _Run:
 class _Telling:
     """Updates of the tracker while trials run, at a twentieth of the time at most."""
 
-    def __init__(self, tracker: BackgroundTracker, store: ParquetStore) -> None:
-        self.tracker, self.store = tracker, store
+    def __init__(
+        self, tracker: BackgroundTracker, store: ParquetStore, precision: Precision | None
+    ) -> None:
+        self.tracker, self.store, self.precision = tracker, store, precision
         self._told, self._cost = time.monotonic(), 0.0
 
     def now_and_then(self) -> None:
@@ -193,7 +240,7 @@ class _Telling:
         now = time.monotonic()
         if self.tracker.uri and now - self._told >= max(TELL_EVERY, 20 * self._cost):
             try:
-                self.tracker.log(curves_of(self.store.read()))
+                self.tracker.log(curves_of(self.store.read(), self.precision))
             except CampaignError as error:
                 self.tracker.trouble = str(error)
             self._told = time.monotonic()

@@ -9,6 +9,7 @@ from campaign.errors import SetupError
 from campaign.runner.choose import mlflow_tracker
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.history import status_of
+from campaign.runner.precision import precision_of
 from campaign.runner.report import told_curves
 from campaign.spec.campaign import CampaignSpec
 
@@ -36,7 +37,7 @@ def sync_folder(folder: Path) -> tuple[str, int]:
     spec = CampaignSpec.model_validate(resolved)
     rows = read_results(folder)
     tracker = mlflow_tracker(spec, held, resolved, ended=pc.max(rows["finished_at"]).as_py())
-    found = tracker.sync(told_curves(rows), _ending(folder), held.artifacts())
+    found = tracker.sync(told_curves(rows, precision_of(spec)), _ending(folder), held.artifacts())
     return tracker.uri, found
 
 

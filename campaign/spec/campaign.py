@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     WithJsonSchema,
@@ -27,28 +25,11 @@ from campaign.methods import METHODS, Method
 from campaign.sources import DATASETS, MODELS, DatasetSource, ModelSource
 from campaign.spec import axes, forms
 from campaign.spec.choice import Choice, chooser, each, problems_error
+from campaign.spec.precision import PrecisionSpec
+from campaign.spec.roles import Section, axis, execution, identity
 
-
-def _field(role: str, default: Any, description: str, limits: dict[str, Any]) -> Any:  # noqa: ANN401
-    extra: dict[str, Any] = {"role": role}
-    return Field(default, description=description, json_schema_extra=extra, **limits)
-
-
-def identity(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that decides what every row means."""
-    return _field("identity", default, description, limits)
-
-
-def axis(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that is a coordinate of the grid."""
-    return _field("axis", default, description, limits)
-
-
-def execution(default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401
-    """A field that never changes a row's result."""
-    return _field("execution", default, description, limits)
-
-
+DEFAULT_SEEDS = 50
+"""Seeds of a grid that says nothing of them."""
 Stack = tuple[Choice[Method], ...]
 
 
@@ -111,10 +92,6 @@ TsOrNone = Annotated[
 Texts = Annotated[list[str], BeforeValidator(axes.one_or_many)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
 Dtypes = Annotated[list[Dtype], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Protections = Annotated[list[Protection], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Models = Annotated[list[Model], BeforeValidator(axes.one_or_many), Field(min_length=1)]
@@ -126,7 +103,7 @@ Bits = Annotated[list[BitIndex | str], BeforeValidator(axes.one_or_many)]
 Names = Annotated[Texts, Field(min_length=1)]
 
 
-class Rule(_Section):
+class Rule(Section):
     """Which points a rule means: those that match on every axis it names.
 
     Names are those of rows (``weight_scaling``, ``saf(function=softsign)``) and may hold ``*``.
@@ -141,7 +118,7 @@ class Rule(_Section):
     seed: SeedValues = axis(None, "Seeds.")
 
 
-class SubGrid(_Section):
+class SubGrid(Section):
     """Points beside the product: an axis that is not named takes the values of the grid."""
 
     model: Names | None = axis(None, "Model names.")
@@ -157,7 +134,7 @@ Rules = Annotated[list[Rule], BeforeValidator(axes.one_or_many)]
 SubGrids = Annotated[list[SubGrid], BeforeValidator(axes.one_or_many)]
 
 
-class Grid(_Section):
+class Grid(Section):
     """The axes of the campaign; every combination is run, less `exclude`, plus `include`."""
 
     dtype: Dtypes = axis(..., "Number formats of the stored weights.")
@@ -166,7 +143,9 @@ class Grid(_Section):
     )
     ber: Bers = axis(..., "Bit error rates: a list, or {logspace: [low, high], per_decade: n}.")
     seeds: Seeds = axis(
-        50, "How many seeds, a list of them, or {start: s, count: n}.", validate_default=True
+        DEFAULT_SEEDS,
+        "How many seeds, a list of them, or {start: s, count: n}.",
+        validate_default=True,
     )
     t: TsOrNone = axis(
         None, "Weight-scaling targets: numbers, 2^127 or max; or a mapping of dtype to these."
@@ -181,7 +160,7 @@ class Grid(_Section):
     include: SubGrids = axis([], "Points to add.")
 
 
-class TargetSpec(_Section):
+class TargetSpec(Section):
     """Which parameters, and whether activations, are in faultable memory."""
 
     weights: bool = identity(True, "Weights of convolutions and linear layers.")
@@ -203,7 +182,7 @@ class TargetSpec(_Section):
     )
 
 
-class ProfileSpec(_Section):
+class ProfileSpec(Section):
     """Images that protections and attacks may learn from; trials are never judged on them."""
 
     dataset: Dataset | None = identity(
@@ -212,7 +191,7 @@ class ProfileSpec(_Section):
     images: Count = identity(500, "How many images, chosen by a fixed permutation.")
 
 
-class EvaluationSpec(_Section):
+class EvaluationSpec(Section):
     """How a corrupted network is judged."""
 
     subset: Count | None = identity(
@@ -233,7 +212,7 @@ class EvaluationSpec(_Section):
     )
 
 
-class EngineSpec(_Section):
+class EngineSpec(Section):
     """Where trials run."""
 
     executor: Literal["ray", "inline"] = execution("ray", "Ray workers, or this process.")
@@ -252,7 +231,7 @@ class EngineSpec(_Section):
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")
 
 
-class OutputSpec(_Section):
+class OutputSpec(Section):
     """What is written, and where."""
 
     results: str | None = execution(None, "Folder of the results; null is results/<name>.")
@@ -267,7 +246,7 @@ class OutputSpec(_Section):
     report: bool = execution(True, "Make tables and figures at the end of a run.")
 
 
-class CampaignSpec(_Section):
+class CampaignSpec(Section):
     """A campaign: which networks, stored how, protected how, with how many bit errors."""
 
     name: str = execution(..., "Name of the campaign; names its results folder.")
@@ -286,6 +265,11 @@ class CampaignSpec(_Section):
     )
     profile: ProfileSpec | None = identity(
         None, "Images to learn bounds or attacks from, for the methods and fault models that do."
+    )
+    precision: PrecisionSpec | None = identity(
+        None,
+        "How well each mean is to be known, in place of grid.seeds; null runs every seed on every "
+        "image.",
     )
     evaluation: EvaluationSpec = execution(EvaluationSpec(), "How trials are judged.")
     engine: EngineSpec = execution(EngineSpec(), "Where trials run.")

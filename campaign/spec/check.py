@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from campaign.formats import NumberFormat
 from campaign.registry import nearest
-from campaign.spec.campaign import CampaignSpec, Grid, Rule, Stack, SubGrid
+from campaign.spec.campaign import DEFAULT_SEEDS, CampaignSpec, Grid, Rule, Stack, SubGrid
 from campaign.spec.expand import Path, candidates, expand, t_values
 from campaign.spec.grid import Setup
 from campaign.spec.rules import bare_method, left_out, matches_setup
@@ -24,6 +24,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
         *_axis_t(spec),
         *_targets(spec),
         *_rates(spec),
+        *_precision(spec),
         *(p for i, part in enumerate(spec.grid.include) for p in _included(spec, part, i)),
     ]
     if problems:
@@ -133,6 +134,37 @@ def _rates(spec: CampaignSpec) -> Iterator[Problem]:
     for path in others if not fault.takes_ber else ():
         text = f"{fault.label} flips as many bits at any rate; give one rate above 0"
         yield (*path, "ber"), text
+
+
+def _precision(spec: CampaignSpec) -> Iterator[Problem]:
+    """What a wanted precision cannot be had with, or takes the place of."""
+    chosen = spec.precision
+    if chosen is None:
+        return
+    if chosen.min_seeds > chosen.max_seeds:
+        text = f"got {chosen.min_seeds}, more than max_seeds, which is {chosen.max_seeds}"
+        yield ("precision", "min_seeds"), text
+    judged = "precision judges a fault map on a sample of the images"
+    if spec.lifetime != "persistent":
+        yield ("lifetime",), f"{judged}, a lifetime counts all of them; leave one of the two out"
+    if spec.targets.activations:
+        yield ("targets", "activations"), f"{judged}, activations are struck in all; leave one out"
+    if not (spec.grid.clean or 0.0 in spec.grid.ber):
+        yield ("grid", "clean"), "precision measures from the fault-free accuracy; leave it true"
+    yield from _seeds_beside_precision(spec.grid)
+
+
+def _seeds_beside_precision(grid: Grid) -> Iterator[Problem]:
+    """Seeds that the spec names although a precision decides how many there are."""
+    decides = "precision decides how many seeds there are; leave this out, or precision"
+    if list(grid.seeds) != list(range(DEFAULT_SEEDS)):
+        yield ("grid", "seeds"), f"{decides} (precision.max_seeds bounds them)"
+    for place, rule in enumerate(grid.exclude):
+        if rule.seed is not None:
+            yield ("grid", "exclude", place, "seed"), decides
+    for place, part in enumerate(grid.include):
+        if part.seeds is not None:
+            yield ("grid", "include", place, "seeds"), decides
 
 
 def _dtypes(spec: CampaignSpec) -> list[NumberFormat]:

@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Cell:
-    """The trials of a setup at one BER."""
+    """The trials of a setup at one BER; with ``precision``, those that there are at most."""
 
     ber: float
     seeds: Sequence[int]
@@ -55,7 +55,10 @@ def expand(spec: CampaignSpec) -> list[SetupGrid]:
             continue
         held = cells.setdefault(setup.key, {})
         setups.setdefault(setup.key, setup)
-        for ber, seeds in _cells(spec.grid, part, setup):
+        for ber, listed in _cells(spec.grid, part, setup):
+            seeds = (
+                listed if spec.precision is None or ber == 0 else range(spec.precision.max_seeds)
+            )
             held[ber] = [*dict.fromkeys([*held[ber], *seeds])] if ber in held else seeds
     grids = (
         SetupGrid(setup, tuple(Cell(ber, s) for ber, s in sorted(cells[key].items()) if len(s)))
@@ -109,6 +112,7 @@ def _setups(
                     lifetime=None if spec.lifetime == "persistent" else spec.lifetime,
                     fold_batchnorm=spec.fold_batchnorm,
                     compute=spec.evaluation.compute,
+                    sampled=spec.precision is not None,
                 ),
                 part,
             )

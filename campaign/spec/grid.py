@@ -98,6 +98,7 @@ class Setup:
         lifetime: After how many images the next fault map is drawn; None is never.
         fold_batchnorm: Whether BatchNorm is folded into the layers before it.
         compute: The arithmetic of the forward pass: ``fp32``, ``bf16``, ``fp16`` or ``tf32``.
+        sampled: Whether each trial under faults is judged on a sample of images of its own.
     """
 
     setup_id: str
@@ -118,6 +119,7 @@ class Setup:
     lifetime: int | None = None
     fold_batchnorm: bool = False
     compute: str = "fp32"
+    sampled: bool = False
 
     @property
     def method(self) -> str:
@@ -195,11 +197,19 @@ class Setup:
 
 @dataclass(frozen=True)
 class Point:
-    """One trial of a setup."""
+    """One trial of a setup.
+
+    Args:
+        trial_id: Its identity.
+        ber: Bit error rate, a probability.
+        seed: Of the fault positions.
+        images: How many images it is judged on, a sample that the seed decides; None is all.
+    """
 
     trial_id: str
     ber: float
     seed: int
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -210,9 +220,30 @@ class SetupPoints:
     points: tuple[Point, ...]
 
 
+def sampled_point(setup: Setup, ber: float, seed: int, images: int) -> Point:
+    """The trial that is judged on a sample; how many images is part of what it is."""
+    return Point(f"{_trial_id(setup, ber, seed)}-n{images}", ber, seed, images)
+
+
+def held_point(setup: Setup, trial_id: str, ber: float, seed: int) -> Point:
+    """The point that has this id.
+
+    Raises:
+        ValueError: If no point of the setup with this BER and seed has it.
+    """
+    whole = _trial_id(setup, ber, seed)
+    mark, _, images = trial_id.removeprefix(whole).partition("-n")
+    if not trial_id.startswith(whole) or mark or not (trial_id == whole or images.isdecimal()):
+        raise ValueError(f"{trial_id}: no trial of BER {ber!r} and seed {seed} is called so")
+    return Point(trial_id, ber, seed, int(images) if images else None)
+
+
+def _trial_id(setup: Setup, ber: float, seed: int) -> str:
+    return f"{setup.setup_id}-{ber!r}-{seed}"
+
+
 def points_of(setup: Setup, bers: Sequence[float], seeds: Sequence[int]) -> Iterator[Point]:
     """Every point of a setup; BER 0 has the one seed 0, because nothing is drawn."""
     for ber in bers:
-        prefix = f"{setup.setup_id}-{ber!r}-"
         for seed in seeds if ber > 0 else (0,):
-            yield Point(f"{prefix}{seed}", ber, seed)
+            yield Point(_trial_id(setup, ber, seed), ber, seed)

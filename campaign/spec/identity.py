@@ -54,6 +54,7 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         **({} if setup.lifetime is None else {"lifetime": setup.lifetime}),
         **({"fold_batchnorm": True} if setup.fold_batchnorm else {}),
         **({} if setup.compute == "fp32" else {"compute": setup.compute}),
+        **({"images": "a sample for each seed"} if setup.sampled else {}),
         **_profile(setup, digests),
     }
 
@@ -117,7 +118,7 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
     listed = list(grids)
     shared = setup_identity(listed[0].setup, digests)
     keys = ("semantics", "dataset", "data", "fault", "targets", "subset")
-    rare = ("fault_file", "lifetime", "fold_batchnorm", "compute", "held_out")
+    rare = ("fault_file", "lifetime", "fold_batchnorm", "compute", "images", "held_out")
     models = {
         grid.setup.model_name: {
             "checkpoint": digests.models[grid.setup.model_name],

@@ -171,6 +171,29 @@ def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:
     return Counts(labels.numel(), *torch.stack([flag.sum() for flag in counted]).tolist())
 
 
+def by_margin(fault_free: Tensor, labels: Tensor) -> NDArray[np.int64]:
+    """Images in the order of their margin: the logit of the right class less the largest other.
+
+    Args:
+        fault_free: float32 (n, classes).
+        labels: int64 (n,).
+
+    Returns:
+        int64 (n,), the smallest margin first, ties by number; a margin that is no number counts as
+        the smallest.
+
+    Example:
+        >>> logits = torch.tensor([[3.0, 1.0], [0.0, 4.0], [1.0, 2.0]])
+        >>> by_margin(logits, torch.tensor([0, 1, 0]))
+        array([2, 0, 1])
+    """
+    own = labels[:, None]
+    others = fault_free.scatter(1, own, -torch.inf).amax(1)
+    margin = fault_free.gather(1, own)[:, 0] - others
+    ranked = torch.where(margin.isnan(), -torch.inf, margin).cpu().numpy()
+    return np.argsort(ranked, kind="stable").astype(np.int64)
+
+
 def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The five best classes (n, 5) and the best (n,); NaN ranks last."""
     ranked = torch.nan_to_num(logits, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)

@@ -13,6 +13,7 @@ from campaign.trial.evaluate import Counts, judge
 from campaign.trial.neurons import Hit, Strikes
 from campaign.trial.setup import Prepared
 from campaign.trial.touched import Places, Touched
+from campaign.trial.worst import flipped_worst
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,9 @@ class Outcome(NamedTuple):
     corrected: int
     detected: int
     nonfinite_weights: int
+    n_fault_free: int | None = None
+    flipped_worst: int | None = None
+    exposed_worst: int | None = None
 
 
 class _Tally:
@@ -37,6 +41,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.bits = self.words = self.corrected = self.detected = self.nonfinite = 0
+        self.worst: int | None = None
         self.digest = hashlib.blake2b(digest_size=8)
 
     def add(self, faults: Touched | Hit) -> None:
@@ -58,6 +63,7 @@ class _Tally:
             self.corrected,
             self.detected,
             self.nonfinite,
+            flipped_worst=self.worst,
         )
 
 
@@ -106,6 +112,8 @@ def _answers_under_map(
     changed: dict[str, Places] = {}
     subject = prepared.subject
     chosen = _chosen(prepared, ber, seed)
+    if prepared.setup.sampled:
+        tally.worst = flipped_worst(chosen, prepared.storage)
     try:
         for name, reader in subject.readers.items():
             touched = reader.reread(chosen)

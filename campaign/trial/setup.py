@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from campaign.sources.parameters import parameter_kinds
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
-from campaign.trial.evaluate import Counts, TestSet, judge
+from campaign.trial.evaluate import Counts, TestSet, by_margin, judge
 from campaign.trial.forward import Forward
 from campaign.trial.memory import (
     Storage,
@@ -120,6 +120,11 @@ class Prepared:
     prefix: PrefixCache
     neurons: Neurons | None = None
     reference: bool = False
+
+    @cached_property
+    def by_margin(self) -> NDArray[np.int64]:
+        """All images by fault-free margin, the most wrong first; int64 (n,)."""
+        return by_margin(self.fault_free, self.data.labels)
 
     @property
     def stored_bits(self) -> int:

@@ -17,6 +17,7 @@ from campaign.trial.allocator import keep_freed_memory
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
 from campaign.trial.layout import Placed, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
+from campaign.trial.sample import run_sampled
 from campaign.trial.setup import Network, Prepared, prepare
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class TrialWorker:
             started = time.perf_counter()
             try:
                 prepared = self._ready(setup)
-                outcome = run_trial(prepared, point)
+                outcome = (run_sampled if setup.sampled else run_trial)(prepared, point)
             except Exception as error:
                 seconds = time.perf_counter() - started
                 yield self.work.failed(setup, point, _failure(error, attempt, seconds))

@@ -61,6 +61,14 @@ class Executor(Protocol):
         """
         ...
 
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        """Run these points too, as if `run` had been given them.
+
+        To be called by who reads the rows of `run`, between two of them: what is added before the
+        last row is asked for is run; after `stop` nothing is.
+        """
+        ...
+
     def stop(self) -> None:
         """Lease nothing more; `run` then ends after what is in flight. Safe in a signal handler."""
         ...

@@ -17,6 +17,7 @@ class InlineExecutor:
     def __init__(self) -> None:
         self._stopping = False
         self._queued = 0
+        self._tasks = list[SetupPoints]()
 
     def start(self) -> None:
         """Nothing is needed."""
@@ -24,12 +25,18 @@ class InlineExecutor:
     def run(
         self, tasks: Sequence[SetupPoints], work: Work, assets: Mapping[str, object]
     ) -> Iterator[list[TrialRecord]]:
-        self._queued = sum(len(task.points) for task in tasks)
-        worker = _open(work, assets)
-        for task in tasks:
+        self.add(tasks)
+        worker, prepared = _open(work, assets), ""
+        while self._tasks and not self._stopping:
+            task = self._next(prepared)
+            prepared = task.setup.setup_id
             for rows in self._setup(task, work, worker):
                 self._queued -= len(rows)
                 yield rows
+
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        self._tasks += tasks
+        self._queued += sum(len(task.points) for task in tasks)
 
     def stop(self) -> None:
         self._stopping = True
@@ -41,6 +48,11 @@ class InlineExecutor:
         busy = int(self._queued > 0)
         counts = {"workers": 1, "busy": busy, "restarts": 0, "retried": 0}
         return {**counts, "queued": self._queued - busy, "in_flight": busy}
+
+    def _next(self, prepared: str) -> SetupPoints:
+        """The first task of the setup that is `prepared`, else the first of all."""
+        ids = [task.setup.setup_id for task in self._tasks]
+        return self._tasks.pop(ids.index(prepared) if prepared in ids else 0)
 
     def _setup(self, task: SetupPoints, work: Work, worker: Worker) -> Iterator[list[TrialRecord]]:
         pending = {point.trial_id: point for point in task.points}

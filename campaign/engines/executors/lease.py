@@ -85,15 +85,20 @@ class LeaseQueue:
     ) -> None:
         self._batch_seconds, self._max_attempts = batch_seconds, max_attempts
         self._lines: dict[str, _Line] = {}
-        for task in tasks:
-            line = self._lines.setdefault(task.setup.setup_id, _Line(task.setup, deque()))
-            line.points.extend(task.points)
         self._held: dict[int, _Line] = {}
         self._deaths: dict[str, int] = {}
-        self.queued = sum(len(line.points) for line in self._lines.values())
+        self.queued = 0
         """Points that no worker holds."""
         self.retried = 0
         """Points that were put back because their worker died."""
+        self.add(tasks)
+
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        """Take more points in, behind those of their setup."""
+        for task in tasks:
+            line = self._lines.setdefault(task.setup.setup_id, _Line(task.setup, deque()))
+            line.points.extend(task.points)
+            self.queued += len(task.points)
 
     def take(self, worker: int, *, workers: int, idle: bool) -> Lease | None:
         """The next batch for a worker, None when there is none for it now.

@@ -112,6 +112,10 @@ class Pool:
             for seat in list(self._seats.values()):
                 self._remove(seat)
 
+    def look_again(self) -> None:
+        """There is more in the queue: grow at once where that helps."""
+        self._next_look = 0.0
+
     def status(self) -> dict[str, int]:
         """See `Executor.status`."""
         seats = list(self._seats.values())

@@ -49,6 +49,7 @@ class RayExecutor:
     patience_seconds: float = 300.0
     grace_seconds: float = 30.0
     _cluster: RayCluster | None = field(default=None, init=False)
+    _queue: LeaseQueue | None = field(default=None, init=False)
     _pool: Pool | None = field(default=None, init=False)
     _stopping: bool = field(default=False, init=False)
 
@@ -63,11 +64,17 @@ class RayExecutor:
         queue = LeaseQueue(tasks, batch_seconds=self.batch_seconds, max_attempts=self.max_attempts)
         try:
             joined.share(work, assets)
+            self._queue = queue
             self._pool = Pool(joined, queue, work, limits)
             yield from self._pool.rows(lambda: self._stopping)
         except ray.exceptions.RayError as error:
             lost = died(error)
             raise SetupError(f"the Ray cluster is lost: {lost.kind}: {lost.text}") from error
+
+    def add(self, tasks: Sequence[SetupPoints]) -> None:
+        if self._pool is not None and self._queue is not None and tasks:
+            self._queue.add(tasks)
+            self._pool.look_again()
 
     def stop(self) -> None:
         self._stopping = True

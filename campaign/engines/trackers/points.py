@@ -31,6 +31,8 @@ POINT_METRICS = (
     "nonfinite_rate",
     "n_trials",
     "n_failed",
+    "estimated",
+    "images",
     "ber",
 )
 SUMMARY_COLUMNS = {"ber_at_1pt": "ber_at_1pt_drop", "ber_at_5pt": "ber_at_5pt_drop"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,3 +51,15 @@ def test_status_counts_what_is_left(kit: Any) -> None:
         break
     assert status["queued"] + status["in_flight"] == 100 - 64
     assert (status["workers"], status["busy"], status["restarts"]) == (1, 1, 0)
+
+
+def test_what_is_added_while_rows_are_read_runs_too_and_first_in_its_own_setup(kit: Any) -> None:
+    executor, rows = InlineExecutor(), list[TrialRecord]()
+    more = kit.make_task("a", 6)
+    tasks = [replace(more, points=more.points[:2]), kit.make_task("b", 2)]
+    for found in executor.run(tasks, kit.work(), kit.assets):
+        rows += found
+        if len(rows) == 2:
+            executor.add([replace(more, points=more.points[2:])])
+    assert [row.trial_id for row in rows] == [*(f"a-{n}" for n in range(6)), "b-0", "b-1"]
+    assert executor.status()["queued"] == 0

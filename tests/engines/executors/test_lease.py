@@ -159,3 +159,15 @@ def test_the_queue_counts_what_no_worker_holds(kit: Any) -> None:
     assert queue.queued == 13
     queue.lost(lease)
     assert queue.queued == 15
+
+
+def test_points_that_are_added_stand_behind_those_of_their_setup(kit: Any) -> None:
+    queue = queue_of(kit.make_task("a", 1))
+    first = take(queue)
+    assert queue.take(1, workers=1, idle=False) is None
+    queue.add([kit.make_task("b", 3), kit.make_task("a", 4)])
+    assert queue.queued == 7
+    finish(kit, queue, first, seconds=0.01)
+    again = take(queue)
+    assert not again.prepares
+    assert {point.split("-")[0] for point in again.pending} == {"a"}
