@@ -95,6 +95,8 @@ class Method:
     """
     takes_t: ClassVar[bool] = False
     """Whether the grid axis `t` binds to this method (it then has a field `t`)."""
+    corrects_blocks: ClassVar[bool] = False
+    """Whether `decode` corrects by a code over blocks of more bits than one word may have."""
 
     @property
     def label(self) -> str:
@@ -109,11 +111,27 @@ class Method:
     def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
         """Why this method has no meaning in its place, or None where it has one.
 
+        A method of the same options twice does its work again for nothing. One that clears words
+        must stand before a code over blocks: decoding runs right to left, and a code that meets
+        words cleared behind it sees more errors than it can correct. What overrides this also
+        gives what this says.
+
         Args:
             before: The methods before it in the stack.
             kinds: Kinds of exposed parameters, of weights, biases, norms, other.
         """
-        return None
+        if self in before:
+            return f"the same {self.name} stands before it and has done its work; name it once"
+        codes = [method.name for method in before if method.corrects_blocks]
+        if not codes or not self.clears_words:
+            return None
+        instead = "keep words beyond repair" if self.corrects_blocks else "put it first"
+        return f"{codes[-1]} stands before it and would meet cleared words; {instead}"
+
+    @property
+    def clears_words(self) -> bool:
+        """Whether `decode` clears words that it finds wrong and cannot repair."""
+        return False
 
     def transform(self, weight: Tensor) -> tuple[Tensor, State]:
         """The value to store (float32, same shape) and the constants `restore` will need.
@@ -160,6 +178,14 @@ class Method:
     def check_bits(self, count: int, width: int) -> int:
         """How many check bits `encode` adds to `count` words of `width` bits."""
         return 0
+
+    def copied_bits(self, width: int) -> range | None:
+        """Which bits of a payload word of `width` bits each check word repeats, from its bit 0 up.
+
+        A copy may flip where the bit it repeats may, so that what is exempt in one is in all. None
+        where check words hold anything else.
+        """
+        return None
 
     def profile(self, value: Tensor, state: State) -> State:
         """The constants, with what was observed on the fault-free `value` added."""

@@ -32,6 +32,7 @@ class Bch(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "bch"
+    corrects_blocks: ClassVar[bool] = True
 
     errors: Literal[2, 1, 3] = 2
     on_failure: Literal["zero", "keep"] = "zero"
@@ -39,6 +40,10 @@ class Bch(Method):
     def refusal(self, fmt: NumberFormat) -> str | None:
         """A block beyond repair is cleared, and must then read as 0."""
         return clears_a_number(fmt) if self.on_failure == "zero" else None
+
+    @property
+    def clears_words(self) -> bool:
+        return self.on_failure == "zero"
 
     def check_bits(self, count: int, width: int) -> int:
         return block_count(count, width, DATA_BITS) * CHECK_BITS[self.errors]

@@ -39,6 +39,7 @@ class InPlaceEcc(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "in_place_ecc"
+    corrects_blocks: ClassVar[bool] = True
 
     on_double: Literal["zero", "keep"] = "zero"
 
@@ -52,7 +53,11 @@ class InPlaceEcc(Method):
         """There is one such bit in a word."""
         if any(isinstance(method, InPlaceEcc) for method in before):
             return "another in_place_ecc has taken the spare bits; name it once"
-        return None
+        return super().misfit(before, kinds)
+
+    @property
+    def clears_words(self) -> bool:
+        return self.on_double == "zero"
 
     def adapt(self, words: Words) -> Words:
         return _with_blocks(words, throttled(_blocks(words)))

@@ -44,21 +44,29 @@ class MsbCopy(Method):
             return clears_a_number(fmt) if self.copies == 2 else None
         return f"bits: {self.bits}, but words of {fmt.label} have {fmt.width}"
 
+    @property
+    def clears_words(self) -> bool:
+        return self.copies == 2
+
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * self.bits
 
+    def copied_bits(self, width: int) -> range:
+        return range(width - self.bits, width)
+
     def encode(self, words: Words) -> tuple[Words, Words]:
-        return words, copies_of(part(words, self._top(words)), self.copies - 1)
+        return words, copies_of(part(words, self.copied_bits(words.width)), self.copies - 1)
 
     def decode(self, words: Words, check: Words | None) -> Decoded:
         assert check is not None
-        top = part(words, self._top(words))
+        bits = self.copied_bits(words.width)
+        top = part(words, bits)
         if self.copies == 2:
             wrong = top.data != check.data[0]
             kept = torch.where(wrong, torch.zeros_like(words.data), words.data)
             return Decoded(Words(kept, words.width), 0, int(wrong.sum()))
         voted = majority([top.data, *check.data])
-        read = with_part(words, self._top(words), Words(voted, top.width))
+        read = with_part(words, bits, Words(voted, top.width))
         return Decoded(read, int((voted != top.data).sum()), 0)
 
     def spans(self, width: int) -> Spans:
@@ -66,6 +74,3 @@ class MsbCopy(Method):
 
     def operations(self, count: int, width: int) -> int:
         return count * (2 if self.copies == 2 else 3 + vote_operations(3))
-
-    def _top(self, words: Words) -> range:
-        return range(words.width - self.bits, words.width)

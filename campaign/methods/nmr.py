@@ -57,6 +57,9 @@ class Redundancy(Method):
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * width
 
+    def copied_bits(self, width: int) -> range:
+        return range(width)
+
     def encode(self, words: Words) -> tuple[Words, Words]:
         return words, copies_of(words, self.copies - 1)
 
@@ -88,6 +91,9 @@ class MedianVote(Method):
 
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * width
+
+    def copied_bits(self, width: int) -> range:
+        return range(width)
 
     def encode(self, words: Words) -> tuple[Words, Words]:
         return words, copies_of(words, self.copies - 1)

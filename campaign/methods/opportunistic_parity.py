@@ -34,6 +34,10 @@ class OpportunisticParity(Method):
             return None
         return f"{fmt.label} has no mantissa whose last bit could be the parity; use parity"
 
+    @property
+    def clears_words(self) -> bool:
+        return True
+
     def adapt(self, words: Words) -> Words:
         odd = (popcount(words) & 1).to(words.data.dtype)
         return Words(words.data ^ odd, words.width)

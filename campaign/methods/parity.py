@@ -27,6 +27,10 @@ class Parity(Method):
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "parity"
 
+    @property
+    def clears_words(self) -> bool:
+        return True
+
     def check_bits(self, count: int, width: int) -> int:
         return count
 

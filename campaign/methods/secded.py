@@ -35,6 +35,7 @@ class Secded(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "secded"
+    corrects_blocks: ClassVar[bool] = True
 
     data_bits: Literal[64, 32, 16] = 64
     on_double: Literal["zero", "keep"] = "zero"
@@ -42,6 +43,10 @@ class Secded(Method):
     def refusal(self, fmt: NumberFormat) -> str | None:
         """A block beyond repair is cleared, and must then read as 0."""
         return clears_a_number(fmt) if self.on_double == "zero" else None
+
+    @property
+    def clears_words(self) -> bool:
+        return self.on_double == "zero"
 
     def check_bits(self, count: int, width: int) -> int:
         return block_count(count, width, self.data_bits) * CHECK_BITS[self.data_bits]

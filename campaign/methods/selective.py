@@ -77,6 +77,9 @@ class SelectedBits(Method):
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * len(self.bits)
 
+    def copied_bits(self, width: int) -> range:
+        return self.bits
+
     def encode(self, words: Words) -> tuple[Words, Words]:
         return words, copies_of(part(words, self.bits), self.copies - 1)
 

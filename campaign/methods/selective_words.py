@@ -67,6 +67,9 @@ class SelectiveWords(Method):
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * self._chosen(count) * width
 
+    def copied_bits(self, width: int) -> range:
+        return range(width)
+
     def encode(self, words: Words) -> tuple[Words, Words | None]:
         raise TypeError("which words are meant depends on the weights: choose them first")
 
@@ -107,6 +110,9 @@ class ChosenWords(Method):
 
     def check_bits(self, count: int, width: int) -> int:
         return self.method.check_bits(count, width)
+
+    def copied_bits(self, width: int) -> range:
+        return range(width)
 
     def encode(self, words: Words) -> tuple[Words, Words]:
         held = words.data.reshape(-1)[self.index.long()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -39,6 +40,16 @@ class WeightClipping(Method):
 
     bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     out_of_range: Literal["clamp", "zero"] = "clamp"
+
+    def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
+        """The bound is one of the weight as trained."""
+        changed = [m.name for m in before if type(m).transform is not Method.transform]
+        if (reason := super().misfit(before, kinds)) is not None or not changed:
+            return reason
+        return (
+            f"{changed[0]} stands before it and may store other numbers than the weight, which "
+            "bound is in units of; put it first"
+        )
 
     def transform(self, weight: Tensor) -> tuple[Tensor, State]:
         return weight.clamp(-self.bound, self.bound), {}

@@ -66,8 +66,8 @@ class WeightScaling(Method):
 
     def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
         """Only weights may be exposed, and only as c*W, where they are not divided on read."""
-        if self.divide == "layer":
-            return None
+        if (reason := super().misfit(before, kinds)) is not None or self.divide == "layer":
+            return reason
         adapted = [kind for kind in kinds if kind in ("biases", "norms", "other")]
         if adapted:
             return (

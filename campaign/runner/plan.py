@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from campaign.methods import Method
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
+from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
-from campaign.trial.memory import exempt_positions
 
 CPU_RATE = 25e9
 """Multiply-adds a second of one CPU thread, assumed where nothing was measured."""
@@ -150,10 +151,23 @@ def _exposed_bits(setup: Setup) -> int | None:
     words = sum(counts.get(kind, 0) for kind in targets.kinds)
     if setup.fold_batchnorm and "biases" in targets.kinds and "norms" not in targets.kinds:
         words += counts.get("norms", 0) // 2  # at most one bias for scale and shift of a channel
-    exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
+    exempt = _exempt(setup)
     bound = [method.bind(setup.dtype) for method in setup.stack]
-    checks = 0 if targets.only_bits else sum(m.check_bits(words, width) for m in bound)
-    return words * (width - len(exempt)) + checks + _scale_bits(setup, words)
+    checks = sum(_check_bits(method, words, width, exempt) for method in bound)
+    return words * (width - len(exempt.payload)) + checks + _scale_bits(setup, words)
+
+
+def _exempt(setup: Setup) -> Exempt:
+    return Exempt.of(setup.dtype, setup.targets.exempt_bits, setup.targets.only_bits)
+
+
+def _check_bits(method: Method, words: int, width: int, exempt: Exempt) -> int:
+    """Check bits of `words` payload words of `width` bits that a fault may hit."""
+    total, copied = method.check_bits(words, width), method.copied_bits(width)
+    if copied is None:
+        return 0 if exempt.checks else total
+    held = len(copied)
+    return total // held * (held - len(exempt.of_check(held, copied)))
 
 
 def _scale_bits(setup: Setup, words: int) -> int:
@@ -165,7 +179,7 @@ def _scale_bits(setup: Setup, words: int) -> int:
 
 
 def _scales_are_hit(setup: Setup) -> bool:
-    return setup.dtype.scale_width is not None and not setup.targets.only_bits
+    return setup.dtype.scale_width is not None and not _exempt(setup).scales
 
 
 def _assumed(setup: Setup, spec: CampaignSpec) -> float | None:

@@ -170,10 +170,14 @@ class TargetSpec(Section):
     include: Texts = identity([], "Only parameters whose name matches one of these (* and ?).")
     exclude: Texts = identity([], "Not the parameters whose name matches one of these.")
     exempt_bits: Bits = identity(
-        [], "Bits that never flip: positions (0 = least significant) or sign, exponent_msb, ..."
+        [],
+        "Bits that never flip, nor their copies in check words: positions (0 = least significant) "
+        "or sign, exponent_msb, ...; checks is all check words, scale the stored scales.",
     )
     only_bits: Bits = identity(
-        [], "Only these bits flip, and no check words: positions or classes; empty means all."
+        [],
+        "Only these bits and their copies in check words flip: positions, classes, checks or "
+        "scale, as in exempt_bits; empty means all.",
     )
     activations: bool = identity(
         False,

@@ -10,6 +10,7 @@ from campaign.formats import NumberFormat
 from campaign.registry import nearest
 from campaign.spec.campaign import DEFAULT_SEEDS, CampaignSpec, Grid, Rule, Stack, SubGrid
 from campaign.spec.expand import Path, candidates, expand, t_values
+from campaign.spec.exposure import CHECKS, SCALE
 from campaign.spec.grid import Setup
 from campaign.spec.rules import bare_method, left_out, matches_setup
 
@@ -113,15 +114,26 @@ def _targets(spec: CampaignSpec) -> Iterator[Problem]:
     ]
     yield from unknown
     for fmt in formats if not unknown else ():
-        if len(_bits(fmt, targets.exempt_bits)) == fmt.width:
+        if _stored(fmt) <= _bits(fmt, targets.exempt_bits):
             yield ("targets", "exempt_bits"), f"no bit of {fmt.label} is left that could flip"
     for fmt in formats if targets.only_bits and not unknown else ():
         if not _bits(fmt, targets.only_bits) - _bits(fmt, targets.exempt_bits):
             yield ("targets", "only_bits"), f"exempt_bits leaves none of them in {fmt.label}"
 
 
-def _bits(fmt: NumberFormat, bits: Sequence[int | str]) -> set[int]:
-    return {p for bit in bits for p in ([bit] if isinstance(bit, int) else fmt.bit_classes[bit])}
+def _bits(fmt: NumberFormat, bits: Sequence[int | str]) -> set[int | str]:
+    """Positions in payload words, and the names of fields."""
+    named = [(bit,) if bit in (SCALE, CHECKS) else _of_payload(fmt, bit) for bit in bits]
+    return {bit for found in named for bit in found}
+
+
+def _of_payload(fmt: NumberFormat, bit: int | str) -> Sequence[int | str]:
+    return [bit] if isinstance(bit, int) else fmt.bit_classes[bit]
+
+
+def _stored(fmt: NumberFormat) -> set[int | str]:
+    """All that a number format stores, as of `_bits`."""
+    return {*range(fmt.width), *([] if fmt.scale_width is None else [SCALE])}
 
 
 def _rates(spec: CampaignSpec) -> Iterator[Problem]:
@@ -178,7 +190,10 @@ def _unknown_bit(fmt: NumberFormat, bit: int | str) -> str | None:
     if isinstance(bit, int):
         known = 0 <= bit < fmt.width
         return None if known else f"{fmt.label} has no bit {bit}; allowed: 0..{fmt.width - 1}"
-    names = sorted(fmt.bit_classes)
+    if bit == SCALE and fmt.scale_width is None:
+        return f"{fmt.label} stores no scales; leave scale out, or take a format such as mxfp8_e4m3"
+    fields = [CHECKS] if fmt.scale_width is None else [CHECKS, SCALE]
+    names = [*sorted(fmt.bit_classes), *fields]
     if bit in names:
         return None
     return f"{fmt.label} has no bits {bit!r}{nearest(bit, names)}; allowed: {', '.join(names)}"

@@ -22,9 +22,10 @@ class Targets:
         kinds: Of ``weights``, ``biases``, ``norms``, ``other``.
         include: Name patterns (``fnmatch``) of which one must match; empty means all.
         exclude: Name patterns of which none may match.
-        exempt_bits: Bit positions (0 = least significant) or classes that never flip.
-        only_bits: Bit positions or classes outside of which nothing flips, check words included;
-            empty means all.
+        exempt_bits: What never flips: bit positions (0 = least significant) or classes of payload
+            words and of their copies in check words, ``checks`` (all check words) or ``scale``
+            (stored scales).
+        only_bits: The same, outside of which nothing flips; empty means all.
         activations: Whether the outputs of layers are in faultable memory too, by the names of the
             modules that make them.
     """

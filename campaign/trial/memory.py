@@ -13,6 +13,7 @@ from campaign.faults import Exposed, FaultModel, FieldKey
 from campaign.formats import NumberFormat
 from campaign.lazy import torch
 from campaign.methods import Method, State
+from campaign.spec.exposure import NOTHING_EXEMPT, Exempt
 from campaign.trial.counting import counted
 
 if TYPE_CHECKING:
@@ -35,15 +36,13 @@ class Storage:
         nonfinite: What a weight that reads as NaN or infinity becomes: ``propagate`` leaves it,
             ``zero`` makes it 0, ``clamp`` makes NaN 0 and infinities the largest fault-free
             magnitude of the tensor with their sign.
-        exempt: Bit positions of payload words that never flip.
-        checks_flip: Whether bits of check words flip.
+        exempt: Bits that never flip.
     """
 
     dtype: NumberFormat
     stack: tuple[Method, ...] = ()
     nonfinite: str = "propagate"
-    exempt: frozenset[int] = frozenset()
-    checks_flip: bool = True
+    exempt: Exempt = NOTHING_EXEMPT
 
     def __post_init__(self) -> None:
         bound = tuple(method.bind(self.dtype) for method in self.stack)
@@ -235,33 +234,6 @@ def exposed_bits(stored: Stored, storage: Storage) -> int:
     return sum(held.bits for held in _exposed(stored, storage).values())
 
 
-def exempt_positions(
-    dtype: NumberFormat, bits: tuple[int | str, ...], only: tuple[int | str, ...] = ()
-) -> frozenset[int]:
-    """Bit positions that never flip.
-
-    Args:
-        dtype: The number format.
-        bits: Positions and names of bit classes that never flip.
-        only: Positions and names of bit classes outside of which nothing flips; empty means all.
-
-    Raises:
-        ValueError: If the format has no such bit.
-    """
-    outside = set(range(dtype.width)) - _positions(dtype, only) if only else set()
-    return frozenset(outside | _positions(dtype, bits))
-
-
-def _positions(dtype: NumberFormat, bits: tuple[int | str, ...]) -> set[int]:
-    found: set[int] = set()
-    for bit in bits:
-        positions = [bit] if isinstance(bit, int) else dtype.bit_classes.get(bit, ())
-        if not positions or not all(0 <= p < dtype.width for p in positions):
-            raise ValueError(f"{dtype.label} has no bit {bit!r}")
-        found.update(positions)
-    return found
-
-
 def _encoded(payload: Words, stack: tuple[Method, ...]) -> tuple[Words, dict[str, Words]]:
     """Payload, and check words by field, left to right."""
     for method in stack:
@@ -286,13 +258,15 @@ def _decoded(fields: Mapping[str, Words], stack: tuple[Method, ...]) -> tuple[Wo
 
 def _exposed(stored: Stored, storage: Storage) -> dict[str, Exposed]:
     """What a fault may hit of each field."""
-
-    def exempt(field: str, width: int) -> frozenset[int]:
-        if field == "payload":
-            return storage.exempt
-        return frozenset() if storage.checks_flip else frozenset(range(width))
-
-    return {f: Exposed(words, exempt(f, words.width)) for f, words in stored.fields.items()}
+    width, exempt = stored.fields["payload"].width, storage.exempt
+    frozen = {"payload": exempt.payload}
+    if exempt.scales and "scale" in stored.fields:
+        frozen["scale"] = frozenset(range(stored.fields["scale"].width))
+    for place, method in enumerate(stored.stack):
+        if (check := stored.fields.get(f"check{place}")) is not None:
+            copied = method.copied_bits(width)
+            frozen[f"check{place}"] = exempt.of_check(check.width, copied)
+    return {f: Exposed(words, frozen.get(f, frozenset())) for f, words in stored.fields.items()}
 
 
 def fingerprint(values: Tensor) -> bytes:

@@ -77,7 +77,7 @@ class Neurons:
 
     def exposed_bits(self, images: int) -> int:
         """Bits that a fault may hit while `images` are answered."""
-        width = self.storage.dtype.width - len(self.storage.exempt)
+        width = self.storage.dtype.width - len(self.storage.exempt.payload)
         return width * images * sum(place.values for place in self.places.values())
 
     def stored(self, site: Site, value: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class Strikes:
     def draw(self, site: Site, block: int, words: Words) -> tuple[Tensor, Tensor] | None:
         """Indices of the words that change, and how (XOR), on the CPU; None where none does."""
         key = FieldKey(f"{site.label}#{site.place}/block{block}", FIELD)
-        memory = {key: Exposed(words, self.neurons.storage.exempt)}
+        memory = {key: Exposed(words, self.neurons.storage.exempt.payload)}
         positions: NDArray[np.int64] | None
         positions = self.fault.sample_all(memory, self.ber, self.seed).get(key)
         if positions is None or positions.size == 0:

@@ -16,6 +16,7 @@ from campaign.networks.fold import fold_batchnorm
 from campaign.networks.sites import Site, Visit, in_turn
 from campaign.networks.stages import cut
 from campaign.sources.parameters import parameter_kinds
+from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
@@ -25,7 +26,6 @@ from campaign.trial.memory import (
     Storage,
     Stored,
     constant_bits,
-    exempt_positions,
     exposed_bits,
     write,
 )
@@ -236,8 +236,8 @@ def _stored(
     setup: Setup, network: Network, split: TestSet | None
 ) -> tuple[Storage, dict[str, Stored]]:
     targets = setup.targets
-    exempt = exempt_positions(setup.dtype, targets.exempt_bits, targets.only_bits)
-    storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt, not targets.only_bits)
+    exempt = Exempt.of(setup.dtype, targets.exempt_bits, targets.only_bits)
+    storage = Storage(setup.dtype, setup.stack, setup.nonfinite, exempt)
     names = [n for n in network.trained if targets.match(n, network.kinds[n])]
     if not names and (targets.kinds or not targets.activations):
         raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")

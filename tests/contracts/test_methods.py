@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from campaign.bits import Words, carrier, mask_to_width
+from campaign.bits import Words, carrier, flip, mask_to_width
 from campaign.formats import FORMATS, NumberFormat
 from campaign.methods import METHODS, Method, State
 
@@ -185,6 +185,22 @@ def test_the_measured_overhead_is_the_declared_one(method: Method) -> None:
         for fmt, given, words in stored_alone(method, count):
             _, check = given.encode(given.adapt(words))
             assert (0 if check is None else check.bits) == given.check_bits(count, fmt.width)
+
+
+def test_check_words_repeat_the_bits_that_the_method_says(method: Method) -> None:
+    for fmt, given, words in stored_alone(method):
+        copied, (_, check) = given.copied_bits(fmt.width), given.encode(words)
+        if copied is None:
+            continue
+        assert check is not None
+        assert check.width == len(copied)
+        for bit in range(fmt.width):
+            _, other = given.encode(flip(words, torch.arange(words.data.numel()) * fmt.width + bit))
+            assert other is not None
+            changed = (check.data ^ other.data).long()
+            for place, of in enumerate(copied):
+                flipped = (changed >> place & 1).bool()
+                assert bool((flipped == (of == bit)).all()), (fmt.label, bit, place)
 
 
 def test_to_adapt_twice_is_to_adapt_once(method: Method) -> None:

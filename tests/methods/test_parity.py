@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 
 from campaign.bits import Words, flip, mask_to_width
+from campaign.faults import FAULTS, Stream
 from campaign.methods import METHODS, Decoded
 
 PARITY = METHODS.make("parity")
@@ -84,3 +87,30 @@ def test_only_the_wrong_words_are_zeroed() -> None:
     found = PARITY.decode(flip(words, torch.tensor([8, 24, 25])), check)
     assert found.words.data.tolist() == [3, 0, 7, 10]
     assert found.detected == 1
+
+
+@pytest.mark.parametrize("width", [8, 12, 32])
+@pytest.mark.parametrize("ber", [1e-3, 1e-2, 0.1])
+def test_unseen_and_cleared_words_are_as_many_as_the_closed_form_says(
+    ber: float, width: int
+) -> None:
+    count, fault = 200_000, FAULTS.make("bit_flip")
+    raw = torch.randint(2**62, (count,), generator=torch.Generator().manual_seed(width))
+    words = mask_to_width(raw | 1, width)  # never 0, so that a cleared word is another one
+    payload, check = PARITY.encode(words)
+    assert check is not None
+    hits = fault.sample(payload, ber, Stream(3, "w", "payload", width))
+    others = fault.sample(check, ber, Stream(3, "w", "check0", 1))
+    struck = flip(payload, torch.from_numpy(hits))
+    found = PARITY.decode(struck, flip(check, torch.from_numpy(others)))
+    number = np.bincount(hits // width, minlength=count) + np.bincount(others, minlength=count)
+    assert found.detected == int((number % 2).sum())
+    cleared = int((found.words.data == 0).sum())
+    wrong = int(((found.words.data != words.data) & (found.words.data == struck.data)).sum())
+    n = width + 1
+    odd = (1 - (1 - 2 * ber) ** n) / 2
+    even = (1 + (1 - 2 * ber) ** n) / 2 - (1 - ber) ** n
+    assert abs(found.detected - count * odd) < 6 * math.sqrt(count * odd * (1 - odd))
+    assert cleared >= found.detected
+    assert int((found.words.data[torch.from_numpy(number % 2 == 1)] != 0).sum()) == 0
+    assert abs(wrong - count * even) < 6 * math.sqrt(count * even * (1 - even))

@@ -40,6 +40,34 @@ def test_stored_scales_are_counted_and_only_tails_are_missing(scaled) -> None:
         assert not plans[dtype].bits_are_bound
 
 
+@pytest.mark.parametrize(
+    "targets",
+    ["{exempt_bits: [exponent, sign]}", "{only_bits: [exponent, 0]}", "{only_bits: checks}"],
+)
+def test_bits_of_copies_are_counted_as_the_run_does(campaign: Campaign, targets: str) -> None:
+    campaign.edit("[fp32, q2_5]", "[fp32, fp16]")
+    campaign.edit("seeds: 3", "seeds: 1")
+    copies = "nmr, {nmr: {vote: median}}, selective, {msb_copy: {bits: 3}}, parity"
+    campaign.edit("[none, range_clamp]", f"[{copies}]")
+    campaign.edit("output:", f"targets: {targets}\noutput:")
+    campaign.run()
+    setups = plan_campaign(load(campaign.path).spec, {}, 0).setups
+    plans = {(row.setup.dtype.label, row.setup.method): row.bits for row in setups}
+    held = read_results(campaign.results).to_pylist()
+    assert {(r["dtype"], r["method"]): r["exposed_bits"] for r in held} == plans
+
+
+def test_scales_alone_are_counted_where_they_alone_flip(scaled: Campaign) -> None:
+    scaled.edit("[fp32, mxfp4, mxfp8_e4m3]", "[mxfp4, mxfp8_e4m3]")
+    scaled.edit("output:", "targets: {only_bits: scale}\noutput:")
+    count = sum(
+        prod(v.shape) for n, v in MODELS.make("digits_cnn").state().items() if "weight" in n
+    )
+    for row in planned(scaled).values():
+        assert row.bits == 8 * -(-count // 32)
+        assert row.bits_are_about
+
+
 def test_where_only_some_bits_flip_no_scale_is_counted(scaled) -> None:
     scaled.edit("output:", "targets: {only_bits: sign}\noutput:")
     scaled.run()

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "unknown class of bits to flip only": (
         {"name: x": "name: x\ntargets: {only_bits: [sgn]}"},
         "2:23: targets.only_bits[0]: fp32 has no bits 'sgn' (did you mean 'sign'?); "
-        "allowed: exponent, exponent_msb, mantissa, msb, sign",
+        "allowed: exponent, exponent_msb, mantissa, msb, sign, checks",
     ),
     "bit to flip only beyond the width": (
         {"name: x": "name: x\ntargets: {only_bits: 40}"},
@@ -102,6 +102,19 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "bit to flip only below 0": (
         {"name: x": "name: x\ntargets: {only_bits: -1}"},
         "2:11: targets.only_bits: got -1; allowed: at least 0 or a text",
+    ),
+    "scales of a dtype that stores none": (
+        {"name: x": "name: x\ntargets: {only_bits: [scale]}"},
+        "2:23: targets.only_bits[0]: fp32 stores no scales; leave scale out, or take a format such "
+        "as mxfp8_e4m3",
+    ),
+    "check words to flip only, and none": (
+        {"name: x": "name: x\ntargets: {only_bits: checks, exempt_bits: checks}"},
+        "2:11: targets.only_bits: exempt_bits leaves none of them in fp32",
+    ),
+    "all bits of a format are exempt": (
+        {"name: x": "name: x\ntargets: {exempt_bits: [mantissa, exponent, sign]}"},
+        "2:11: targets.exempt_bits: no bit of fp32 is left that could flip",
     ),
     "all bits to flip are exempt": (
         {"name: x": "name: x\ntargets: {only_bits: exponent_msb, exempt_bits: exponent}"},
@@ -124,3 +137,10 @@ def test_one_rate_above_0_is_taken(model: str, text: str, read: Callable[..., ob
 
 def test_bits_in_both_filters_are_taken_while_one_is_left(read: Callable[..., object]) -> None:
     read({"name: x": "name: x\ntargets: {only_bits: exponent, exempt_bits: exponent_msb}"})
+
+
+def test_scales_and_check_words_are_named_as_bits_are(read: Callable[..., object]) -> None:
+    mx = {"dtype: fp32": "dtype: mxfp8_e4m3"}
+    for text in ("only_bits: scale", "exempt_bits: [mantissa, exponent, sign]"):
+        read({**mx, "name: x": f"name: x\ntargets: {{{text}}}"})
+    read({"name: x": "name: x\ntargets: {exempt_bits: [sign, checks]}"})

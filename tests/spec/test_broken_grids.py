@@ -73,7 +73,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "unknown class of bits": (
         {"name: x": "name: x\ntargets: {exempt_bits: [sign, expnent]}"},
         "2:31: targets.exempt_bits[1]: fp32 has no bits 'expnent' (did you mean 'exponent'?); "
-        "allowed: exponent, exponent_msb, mantissa, msb, sign",
+        "allowed: exponent, exponent_msb, mantissa, msb, sign, checks",
     ),
     "bit beyond the width": (
         {"name: x": "name: x\ntargets: {exempt_bits: 32}"},

@@ -13,13 +13,13 @@ from campaign.bits import Words, mask_to_width
 from campaign.faults import FAULTS
 from campaign.formats import FORMATS, NumberFormat
 from campaign.methods import METHODS, Method
+from campaign.spec.exposure import Exempt
 from campaign.trial.memory import (
     Faults,
     Storage,
     Stored,
     choose,
     corrupt,
-    exempt_positions,
     exposed_bits,
     read,
     write,
@@ -45,11 +45,9 @@ def methods_for(fmt: NumberFormat) -> list[Method]:
     return [method for method in made if method.refusal(fmt) is None]
 
 
-def flipped(
-    stored: Stored, *, ber: float, seed: int, exempt: frozenset[int] = frozenset()
-) -> Faults:
+def flipped(stored: Stored, *, ber: float, seed: int, exempt: Exempt | None = None) -> Faults:
     """Independent flips in a memory of one parameter."""
-    storage = Storage(FORMATS.make("fp32"), exempt=exempt)
+    storage = Storage(FORMATS.make("fp32"), exempt=exempt or Exempt())
     return corrupt(stored, choose([stored], FLIPS, storage, ber=ber, seed=seed))
 
 
@@ -161,8 +159,8 @@ def test_flips_are_nested_across_ber_for_one_seed() -> None:
 
 def test_exempt_bits_never_flip_and_leave_the_denominator() -> None:
     fmt = FORMATS.make("fp32")
-    exempt = exempt_positions(fmt, ("exponent_msb", 0))
-    assert exempt == {30, 0}
+    exempt = Exempt.of(fmt, ("exponent_msb", 0))
+    assert exempt.payload == {30, 0}
     stored = write("w", weight(100, 10), Storage(fmt, exempt=exempt))
     faults = flipped(stored, ber=0.3, seed=0, exempt=exempt)
     changed = image(stored.fields["payload"]) ^ image(faults.fields["payload"])
@@ -177,9 +175,9 @@ def test_exempt_bits_never_flip_and_leave_the_denominator() -> None:
 
 def test_bits_outside_of_only_bits_and_check_words_never_flip() -> None:
     fmt = FORMATS.make("fp16")
-    exempt = exempt_positions(fmt, (14,), only=("exponent", 0))
-    assert exempt == set(range(16)) - {0, 10, 11, 12, 13}
-    storage = Storage(fmt, (METHODS.make("parity"),), exempt=exempt, checks_flip=False)
+    exempt = Exempt.of(fmt, (14,), only=("exponent", 0))
+    assert exempt.payload == set(range(16)) - {0, 10, 11, 12, 13}
+    storage = Storage(fmt, (METHODS.make("parity"),), exempt=exempt)
     stored = write("w", weight(100, 10), storage)
     faults = corrupt(stored, choose([stored], FLIPS, storage, ber=0.3, seed=0))
     changed = image(stored.fields["payload"]) ^ image(faults.fields["payload"])

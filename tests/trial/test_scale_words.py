@@ -12,13 +12,13 @@ from campaign.bits import Words, flip, popcount
 from campaign.faults import FAULTS
 from campaign.formats import FORMATS
 from campaign.methods import METHODS, Method
+from campaign.spec.exposure import Exempt
 from campaign.trial.memory import (
     Faults,
     Storage,
     Stored,
     choose,
     corrupt,
-    exempt_positions,
     exposed_bits,
     read,
     write,
@@ -53,7 +53,7 @@ def test_stored_bits_are_elements_of_their_true_width_and_8_bits_a_block(dtype: 
     assert stored.stored_bits == 750 * WIDTHS[dtype] + 30 * 8
     assert stored.check_bits == 0
     assert stored.scale is None
-    sign = exempt_positions(FORMATS.make(dtype), ("sign",))
+    sign = Exempt.of(FORMATS.make(dtype), ("sign",))
     assert (
         exposed_bits(stored, Storage(FORMATS.make(dtype), exempt=sign)) == stored.stored_bits - 750
     )
