@@ -19,7 +19,7 @@ def worst_positions(storage: Storage) -> tuple[int, ...]:
     """Bit positions of payload words that are of the worst class and may flip, ascending."""
     classes = storage.dtype.bit_classes
     worst = next((classes[name] for name in WORST_CLASSES if name in classes), range(0))
-    return tuple(sorted(set(worst) - storage.exempt))
+    return tuple(sorted(set(worst) - storage.exempt.payload))
 
 
 def exposed_worst(memory: Iterable[Stored], storage: Storage) -> int:
