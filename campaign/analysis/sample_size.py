@@ -15,15 +15,18 @@ def sample_size(
     share: float = 0.5,
     cutoff: float | None = None,
 ) -> int:
-    """How many of `population` faults to draw, without repeats, to know a share of them.
+    """How many faults to draw to know a share of all of them.
 
-    n = N / (1 + e^2 (N - 1) / (t^2 p (1 - p))), rounded up. A statement about each layer or each
-    class of bits takes this many in each stratum, with the faults of that stratum as population.
+    n = N / (1 + e^2 (N - 1) / (t^2 p (1 - p))), rounded up, where none of the N faults is drawn
+    twice; t^2 p (1 - p) / e^2 where each is drawn from all. The seeds of ``single_flip`` are of the
+    latter kind, they may repeat a fault: leave `population` out. A statement about each layer or
+    each class of bits takes this many in each stratum, with its faults as population.
     Source: Leveugle et al., Statistical fault injection: quantified error and confidence, DATE
     2009.
 
     Args:
-        population: N, the faults there are: exposed bits for single flips.
+        population: N, the faults there are, where they are drawn without repeats; infinity where
+            each is drawn from all.
         margin: e, half the width of the interval of the share.
         confidence: Of that interval.
         share: p, what the share is thought to be; 0.5 is the safe choice.

@@ -58,6 +58,20 @@ class FaultModel(ABC):
         return None
 
     @property
+    def estimates_share(self) -> bool:
+        """Whether each seed is one fault out of all, so that seeds estimate a share of faults."""
+        return False
+
+    @property
+    def permanent(self) -> bool:
+        """Whether cells fail for good: what is written there later is struck in the same places."""
+        return False
+
+    def ignores_seed(self, images: int) -> bool:
+        """Whether every seed gives the same flips where the profile split has `images` at most."""
+        return False
+
+    @property
     def samples_fields(self) -> bool:
         """Whether each field is sampled by itself, so that no field needs to know the others."""
         return not self.attacks and type(self).sample_all is FaultModel.sample_all

@@ -36,7 +36,9 @@ class BitFlipAttack(FaultModel):
     Gains ignore codes, the losses that decide do not: what a code repairs wins only where nothing
     tried does harm. A flip that makes a weight NaN or infinite has an infinite gain, and answers
     that are not finite an infinite loss; gradients that are not finite count as 0. Equal gains
-    go to the lower position, equal losses to the earlier parameter.
+    go to the lower position, equal losses to the earlier parameter. Gains
+    and losses that nearly tie may fall differently by device and number of threads, which add in
+    another order; flips after that may all differ.
 
     The rate only tells the fault-free trial (0) from the others; a spec gives one rate above 0.
     Fewer flips of one seed are the first of more.
@@ -50,7 +52,7 @@ class BitFlipAttack(FaultModel):
         count: Bits to flip; a memory of fewer exposed payload bits is refused.
         candidates: Bits of each parameter that are tried in a step.
         images: Images of the profile split that the attacker has, drawn by the seed; all where
-            the split has fewer, and then every seed gives the same flips.
+            the split has no more, and then every seed gives the same flips and a spec gives one.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -71,6 +73,9 @@ class BitFlipAttack(FaultModel):
     @property
     def attacks(self) -> bool:
         return True
+
+    def ignores_seed(self, images: int) -> bool:
+        return self.images >= images
 
     def sample(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:
         raise TypeError(f"{self.name} must look at the network: call attack, not sample")

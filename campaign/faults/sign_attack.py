@@ -31,12 +31,13 @@ class SignAttack(FaultModel):
     """Flip the sign bits of the `count` exposed weights of highest score (Deep Neural Lesion).
 
     Without a pass over data the score of a weight w is |w|; with one it is
-    |w| + |w g + w^2 g^2 / 2| with the gradient g of the loss. Weights count as read without faults,
-    so methods that scale them do not change whom the attack hits. Equal scores go to the earlier
+    |w| + |w g + w^2 g^2 / 2| with the gradient g of the loss. Weights count as read without faults
+    and in the scale of the trained network, so methods that scale them, wherever they divide, do
+    not change whom the attack hits beyond rounding. Equal scores go to the earlier
     parameter, then to the lower position. In two's complement a flipped sign bit moves a weight by
-    half the range, towards the other sign. The seed has no influence; the rate only tells the
-    fault-free trial (0) from the others, and a spec gives one rate above 0. Fewer flips are the
-    first of more. A format without a sign bit is refused.
+    half the range, towards the other sign. The seed has no influence, so a spec gives one; the rate
+    only tells the fault-free trial (0) from the others, and a spec gives one rate above 0. Fewer
+    flips are the first of more. A format without a sign bit is refused.
     Cost: O(parameters), and one gradient with `passes` 1, which needs a profile split.
     Source: Galil et al., Deep Neural Lesion, arXiv 2502.07408. Departs: g is of the cross entropy
     over the whole profile split, not over random inputs; all layers unless `layers` says so, where
@@ -75,6 +76,9 @@ class SignAttack(FaultModel):
     def learns(self) -> bool:
         return self.passes > 0
 
+    def ignores_seed(self, images: int) -> bool:
+        return True
+
     def refusal(self, bit_classes: Mapping[str, range]) -> str | None:
         """Words must have a sign."""
         if "sign" in bit_classes:
@@ -100,13 +104,13 @@ class SignAttack(FaultModel):
     def _scores(self, subject: Subject, bit: int) -> dict[FieldKey, Tensor]:
         """Scores of the weights whose sign may flip, float64 (weights,), by payload."""
         gradients = subject.gradients({}) if self.passes else {}
-        weights = self._early(subject.weights({}))
+        weights, meanings = self._early(subject.weights({})), subject.meanings({})
         scores = {}
         for name, weight in weights.items():
             key = FieldKey(name, "payload")
             if bit in subject.memory[key].exempt:
                 continue
-            score = _score(weight, gradients.get(name))
+            score = _score(meanings[name], weight, gradients.get(name))
             scores[key] = (_one_per_kernel(score) if self.one_per_kernel else score).reshape(-1)
         return scores
 
@@ -131,13 +135,18 @@ class SignAttack(FaultModel):
         return found
 
 
-def _score(weight: Tensor, gradient: Tensor | None) -> Tensor:
-    """How much a weight matters, float64."""
-    value = weight.double()
+def _score(meaning: Tensor, weight: Tensor, gradient: Tensor | None) -> Tensor:
+    """How much a weight matters, float64.
+
+    The gradient is by `weight`, so their product is the same in any scale; the magnitude is not,
+    and is that of `meaning`.
+    """
+    size = meaning.double().abs()
     if gradient is None:
-        return value.abs()
-    product = value * gradient.double().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    return value.abs() + (product + product.square() / 2).abs()
+        return size
+    slope = gradient.double().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    product = weight.double() * slope
+    return size + (product + product.square() / 2).abs()
 
 
 def _one_per_kernel(scores: Tensor) -> Tensor:

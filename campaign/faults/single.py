@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class SingleFlip(FaultModel):
     """One bit of the whole memory flips, every exposed bit as likely: single-fault injection.
 
-    One seed is one fault; `campaign.analysis.sample_size` says how many a margin of error takes.
+    One seed is one fault, drawn from all whatever other seeds drew, so two may be the same;
+    `campaign.analysis.sample_size` without a population says how many a margin of error takes.
     For a stratum expose it alone: ``targets: {only_bits: exponent}``, or parameters by name. The
     rate only tells the fault-free trial (0) from the others; a spec gives one rate above 0.
     Cost: O(parameters) time and memory. Source: Leveugle et al., Statistical fault injection,
@@ -38,6 +39,10 @@ class SingleFlip(FaultModel):
     @property
     def flips(self) -> int:
         return 1
+
+    @property
+    def estimates_share(self) -> bool:
+        return True
 
     @property
     def takes_ber(self) -> bool:

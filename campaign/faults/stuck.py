@@ -27,6 +27,7 @@ class StuckAt(FaultModel):
     Stuck cells are those that `bit_flip` would flip with the same seed, so they are nested across
     BER, and a cell keeps the value it is stuck at. Cells that hold this value already do no harm:
     flipped bits are the others, about half of the stuck cells where ones and zeros balance.
+    Activations are refused: which cells hold them, again and again, is not modelled.
     Cost: O(stuck cells) time and memory. Source: permanent faults of the memory in statistical
     fault injection, Ruospo et al., DATE 2023.
 
@@ -38,6 +39,10 @@ class StuckAt(FaultModel):
     name: ClassVar[str] = "stuck_at"
 
     value: Literal[0, 1, "random"] = "random"
+
+    @property
+    def permanent(self) -> bool:
+        return True
 
     def sample(self, words: Words, ber: float, stream: Stream) -> NDArray[np.int64]:
         cells = failing_places(words.bits, ber, stream)

@@ -50,6 +50,9 @@ class Subject(Protocol):
     def weights(self, flips: Flips) -> Mapping[str, Tensor]:
         """Exposed parameters as read with `flips`, float32, by name."""
 
+    def meanings(self, flips: Flips) -> Mapping[str, Tensor]:
+        """`weights` in the scale of the trained network, where it computes with scaled ones."""
+
     def logits(self, flips: Flips, visit: Visit | None = None) -> Tensor:
         """Answers to every image of the split with `flips`, float32 (images, classes).
 

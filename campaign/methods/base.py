@@ -207,6 +207,13 @@ class Method:
         """The weight (float32, same shape) from the value read; never raises."""
         return value
 
+    def meaning(self, value: Tensor, state: State) -> Tensor:
+        """What a weight as `restore` left it stands for, in the scale of the trained network.
+
+        They differ where not the weight but something behind it undoes what `transform` did.
+        """
+        return value
+
     @property
     def observes(self) -> bool:
         """Whether `observe` needs the profile split."""

@@ -20,7 +20,10 @@ class Bch(Method):
     """Shortened BCH codes (71,64), (78,64), (85,64) over blocks of words: 1, 2, 3 errors corrected.
 
     Blocks, check words and counts are as in ``secded``. More errors than that are detected or
-    miscorrected: with ``errors: 1`` (a Hamming code) mostly miscorrected.
+    miscorrected: with ``errors: 1`` (a Hamming code) mostly miscorrected. Blocks are of 64 data
+    bits, as in ``secded`` and as memories move them, so that codes are compared by what they
+    correct; GF(2^7) is the smallest field for them. More than three errors are not offered: a table
+    with a row for each syndrome finds them, and it has 2^(7 t) rows.
     Cost: 7 check bits per 64 data bits and error corrected: 10.9 %, 21.9 %, 32.8 %; r of them take
     2 r + 1 operations per block (mask and parity each, and a comparison).
     Source: Lin & Costello, Error Control Coding, chapter 6. Departs: check words are stored apart.

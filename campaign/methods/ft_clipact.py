@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -44,7 +44,8 @@ class FtClipAct(Method):
     under the same fault maps. Where activations are negative, as with GELU, T bounds both sides.
 
     Args:
-        threshold: ``searched``, or ``profiled``: the largest magnitude, without a search.
+        threshold: ``searched``, which needs exposed parameters to be struck, or ``profiled``: the
+            largest magnitude, without a search; the other options are then refused.
         iterations: N: how often an interval is divided, at most.
         least_iterations: M: how often before the search may stop early.
         delta: The search stops early where no two neighbouring thresholds differ by more in area,
@@ -62,6 +63,23 @@ class FtClipAct(Method):
     delta: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] = 0.0025
     injections: Count = 5
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (1e-7, 1e-6, 3e-6, 1e-5, 3e-5)
+
+    def __post_init__(self) -> None:
+        if self.threshold == "searched":
+            return
+        search = [held for held in fields(self) if held.name != "threshold"]
+        idle = [held.name for held in search if getattr(self, held.name) != held.default]
+        if idle:
+            raise ValueError(
+                f"threshold: profiled searches nothing, so {', '.join(idle)} would do nothing; "
+                "leave out, or use threshold: searched"
+            )
+
+    def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
+        """A search needs parameters that faults can hit."""
+        if kinds or self.threshold == "profiled":
+            return None
+        return "searches under faults in weights, and none is exposed; use threshold: profiled"
 
     @property
     def observes(self) -> bool:

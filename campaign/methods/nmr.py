@@ -26,8 +26,8 @@ class Redundancy(Method):
     The copies are stored, counted and faultable. ``bitwise`` takes the value that most copies have,
     bit by bit: with 3 copies a bit is wrong with probability 3p^2 - 2p^3. ``median`` takes the copy
     with the middle value in the order of numbers (sign and magnitude for floats, where NaN lies
-    beyond infinity; two's complement else). A word counts as corrected where the vote differs from
-    the payload word; nothing is detected and left.
+    beyond infinity of its sign, also where it has the pattern of -0; two's complement else). A word
+    counts as corrected where the vote differs from the payload word; nothing is detected and left.
     Cost: (copies - 1) * width check bits per word; 200 % for 3. 4, 14, 30, 52 operations for 3, 5,
     7, 9 copies, per 64 bits of payload where bitwise, per word where median.
     Source: von Neumann, 1956; Lyons & Vanderkulk, IBM J. Res. Dev. 6(2), 1962.
@@ -52,7 +52,7 @@ class Redundancy(Method):
     def bind(self, fmt: NumberFormat) -> Method:
         if self.vote == "bitwise":
             return self
-        return MedianVote(self.copies, "exponent" in fmt.bit_classes)
+        return MedianVote(self.copies, "exponent" in fmt.bit_classes, _has_nan_for_minus_zero(fmt))
 
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * width
@@ -84,10 +84,12 @@ class MedianVote(Method):
     Args:
         copies: How often a word is stored.
         sign_magnitude: Whether words are ordered as sign and magnitude, else two's complement.
+        nan_for_minus_zero: Whether the pattern of -0 is NaN, which goes below all numbers.
     """
 
     copies: int
     sign_magnitude: bool
+    nan_for_minus_zero: bool = False
 
     def check_bits(self, count: int, width: int) -> int:
         return (self.copies - 1) * count * width
@@ -118,8 +120,17 @@ class MedianVote(Method):
         """Two's complement as numbers in the order of sign and magnitude, -0 below +0; and back."""
         if not self.sign_magnitude:
             return number
+        if self.nan_for_minus_zero:
+            lowest = -(1 << (width - 1))
+            return torch.where((number < 0) & (number > lowest), lowest - number, number)
         negative = number >> (8 * number.element_size() - 1)
         return number ^ (negative & ((1 << (width - 1)) - 1))
+
+
+def _has_nan_for_minus_zero(fmt: NumberFormat) -> bool:
+    sign = torch.tensor([-(1 << (fmt.width - 1))], dtype=torch.int64)
+    value = fmt.decode(mask_to_width(sign, fmt.width), fmt.calibrate(torch.ones(1)))
+    return bool(value.isnan().item())
 
 
 def _number(data: Tensor, width: int) -> Tensor:

@@ -99,6 +99,9 @@ class WeightScaling(Method):
             return value
         return by_pieces(value, state["c"], _divided)
 
+    def meaning(self, value: Tensor, state: State) -> Tensor:
+        return value if self.divide == "layer" else by_pieces(value, state["c"], _divided)
+
     def settle(self, module: nn.Module, states: Mapping[str, State]) -> Settled:
         if self.divide == "layer":
             return Settled({})

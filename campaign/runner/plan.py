@@ -26,6 +26,7 @@ class SetupPlan:
     Args:
         setup: The setup.
         trials: How many trials.
+        struck: How many of them are at a BER above 0.
         bers: The BERs above 0, ascending.
         bits: Exposed bits, None where the architecture's size is not known or activations are
             exposed, whose number only a forward pass tells.
@@ -38,6 +39,7 @@ class SetupPlan:
 
     setup: Setup
     trials: int
+    struck: int
     bers: tuple[float, ...]
     bits: int | None
     bits_are_bound: bool
@@ -49,6 +51,18 @@ class SetupPlan:
         if (flips := self.setup.fault.flips) is not None:
             return [(ber, float(flips)) for ber in self.bers]
         return [] if self.bits is None else [(ber, ber * self.bits) for ber in self.bers]
+
+    def samples(self) -> str:
+        """How many single faults tell a share of them to 1 %, of how many, and those planned."""
+        from campaign.analysis.sample_size import sample_size
+
+        usual, strict = (sample_size(margin=0.01, confidence=level) for level in (0.95, 0.99))
+        told = "at most " * self.bits_are_bound + "about " * self.bits_are_about
+        faults = "" if self.bits is None else f" of {told}{self.bits:,}"
+        return (
+            f"a margin of 1 % takes {usual:,} single faults{faults} at 95 % confidence, "
+            f"{strict:,} at 99 %; {self.struck:,} are planned"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,12 +110,28 @@ class CampaignPlan:
                 f"{len(quiet)} points expect fewer than 0.1 flips, so most of their trials equal "
                 f"the fault-free one (first: {label} at {ber:g}: {flips:.2g})"
             )
+        yield from self._samples()
         unknown = [plan.setup for plan in self.setups if plan.bits is None]
         if any(setup.targets.activations for setup in unknown):
             yield "how many bits activations take, and so how many flip, is known once it runs"
         names = {setup.model_name for setup in unknown if not setup.targets.activations}
         if names:
             yield f"the size of {', '.join(sorted(names))} is known once its weights are read"
+
+    def _samples(self) -> Iterator[str]:
+        """How many single faults a statement about a share of them takes."""
+        said: dict[str, list[str]] = {}
+        for plan in self.setups:
+            if plan.setup.fault.estimates_share:
+                said.setdefault(plan.samples(), []).append(plan.setup.label)
+        for text, labels in said.items():
+            others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+            yield f"{labels[0]}{others}: {text}"
+        if said:
+            yield (
+                "a conclusion about a layer or a class of bits takes as many faults in it alone; "
+                "seeds draw independently, so a small memory takes no fewer"
+            )
 
 
 def plan_campaign(
@@ -129,6 +159,7 @@ def _setup_plan(
     return SetupPlan(
         setup,
         grid.n_trials,
+        sum(len(cell.seeds) for cell in grid.cells if cell.ber > 0),
         tuple(cell.ber for cell in grid.cells if cell.ber > 0),
         _exposed_bits(setup),
         _is_bound(setup),

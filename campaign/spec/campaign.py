@@ -182,7 +182,7 @@ class TargetSpec(Section):
     activations: bool = identity(
         False,
         "Outputs of convolutions and linear layers, stored in dtype; include and exclude go "
-        "by the layer's name.",
+        "by the layer's name. Their faults are drawn for each inference, whatever the lifetime.",
     )
 
 

@@ -35,6 +35,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
         *_fault(spec),
         *_compute(spec),
         *_learners(spec),
+        *_seeds(spec),
         *_rules(spec),
     ]
     if not problems and not expand(spec):
@@ -86,16 +87,20 @@ def _axis_t(spec: CampaignSpec) -> Iterator[Problem]:
         taker = next((choice.value.name for choice in stack if choice.value.takes_t), None)
         if taker is not None and grid.t is None:
             yield ("grid", "method", place), f"{taker} takes t: give its values as grid.t"
-    if grid.t is not None and takers:
-        yield from _dtypes_without_t(grid)
+    yield from _dtypes_without_t(grid, grid, ("grid", "t"))
 
 
-def _dtypes_without_t(grid: Grid) -> Iterator[Problem]:
-    for choice in grid.dtype:
+def _dtypes_without_t(grid: Grid, part: Grid | SubGrid, path: Path) -> Iterator[Problem]:
+    """Formats of a part that some method of it would scale to a t that is not given."""
+    stacks = part.method or grid.method
+    axis = part.t or grid.t
+    if axis is None or not any(choice.value.takes_t for stack in stacks for choice in stack):
+        return
+    for choice in part.dtype or grid.dtype:
         fmt = choice.value
-        if fmt.largest is not None and not t_values(grid.t or {}, fmt):
+        if fmt.largest is not None and not t_values(axis, fmt):
             text = f"no value for dtype {fmt.label}: add {fmt.label}: [...] or '*': [...]"
-            yield ("grid", "t"), text
+            yield path, text
 
 
 def _targets(spec: CampaignSpec) -> Iterator[Problem]:
@@ -209,6 +214,7 @@ def _included(spec: CampaignSpec, part: SubGrid, place: int) -> Iterator[Problem
     takes = any(choice.value.takes_t for stack in part.method or () for choice in stack)
     if takes and part.t is None and spec.grid.t is None:
         yield path, "its method takes t: give its values as t beside it, or as grid.t"
+    yield from _dtypes_without_t(spec.grid, part, (*path, "t") if part.t else ("grid", "t"))
     yield from _stacks(part, path)
 
 
@@ -218,8 +224,10 @@ def _refusals(spec: CampaignSpec) -> Iterator[Problem]:
     for path, setup, part in candidates(spec):
         if part is spec.grid and left_out(spec.grid.exclude, setup):
             continue
+        pair = f"{{dtype: {setup.dtype.label}, {_by(setup)}}}"
+        advice = f"exclude {pair}" if part is spec.grid else f"leave {pair} out of this part"
         for reason in setup.refusals():
-            seen[(path, f"{reason}; exclude {{dtype: {setup.dtype.label}, {_by(setup)}}}")] += 1
+            seen[(path, f"{reason}; {advice}")] += 1
     yield from seen
 
 
@@ -258,6 +266,20 @@ def _learners(spec: CampaignSpec) -> Iterator[Problem]:
             f"{learner} learns from images that trials are not judged on: name them as "
             "profile: {images: 500} (held out of the test set) or profile: {dataset: ...}",
         )
+
+
+def _seeds(spec: CampaignSpec) -> Iterator[Problem]:
+    """More than one seed for a fault model that chooses the same bits with any."""
+    fault, images = spec.fault.value, 0 if spec.profile is None else spec.profile.images
+    if spec.lifetime != "persistent" or not fault.ignores_seed(images):
+        return
+    parts: list[tuple[Grid | SubGrid, Path]] = [(spec.grid, ("grid",))]
+    parts += [(part, ("grid", "include", i)) for i, part in enumerate(spec.grid.include)]
+    seeds = [(path, part.seeds) for part, path in parts if part.seeds is not None]
+    for path, given in seeds:
+        if len(given) > 1 or given[0] != seeds[0][1][0]:
+            text = f"{fault.label} flips the same bits with every seed; give one seed"
+            yield (*path, "seeds"), text
 
 
 def _by(setup: Setup) -> str:

@@ -158,9 +158,14 @@ def t_values(axis: dict[str, list[float | str]], dtype: NumberFormat) -> list[fl
 def _targets_t(
     axis: dict[str, list[float | str]], dtype: NumberFormat, stack: tuple[Method, ...]
 ) -> list[float | None]:
+    """The values of t for a stack; None alone where it takes none or `dtype` has none to take.
+
+    A setup of the latter kind is refused by the method that takes t, and so never lost unsaid.
+    """
     if not any(method.takes_t for method in stack):
         return [None]
-    return [*t_values(axis, dtype)]
+    values = t_values(axis, dtype)
+    return [*values] if values or dtype.largest is not None else [None]
 
 
 def _with_t(method: Method, t: float | None) -> Method:

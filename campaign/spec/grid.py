@@ -27,7 +27,8 @@ class Targets:
             (stored scales).
         only_bits: The same, outside of which nothing flips; empty means all.
         activations: Whether the outputs of layers are in faultable memory too, by the names of the
-            modules that make them.
+            modules that make them. Their faults are drawn for each inference, whatever the lifetime
+            of those of parameters.
     """
 
     kinds: tuple[str, ...] = ("weights",)
@@ -168,7 +169,14 @@ class Setup:
     @property
     def fault_refusal(self) -> str | None:
         """Why the fault model has no meaning for the targets, or None where it has one."""
-        if not self.targets.activations or self.fault.samples_fields:
+        if not self.targets.activations:
+            return None
+        if self.fault.permanent:
+            return (
+                f"{self.fault.name} is of permanent cells, and those of activations are not "
+                "modelled; take bit_flip, or leave out targets.activations"
+            )
+        if self.fault.samples_fields:
             return None
         return (
             f"{self.fault.name} chooses among all bits at once, and activations are written image "

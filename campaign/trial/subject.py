@@ -84,6 +84,15 @@ class StoredSubject:
                 found[name] = touched.whole(found[name])
         return found
 
+    def meanings(self, flips: Flips) -> Mapping[str, Tensor]:
+        found = dict(self.weights(flips))
+        for name, stored in self.stored.items():
+            for method, state in zip(
+                reversed(self.storage.stack), reversed(stored.states), strict=True
+            ):
+                found[name] = method.meaning(found[name], state)
+        return found
+
     def logits(self, flips: Flips, visit: Visit | None = None) -> Tensor:
         visits = [each for each in (self.forward.visit, visit) if each is not None]
         with self._flipped(flips):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -15,8 +15,20 @@ from campaign.formats import FORMATS, NumberFormat
 from campaign.methods import METHODS, Method, State
 
 DTYPES = ["fp64", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2fnuz"]
-DTYPES += ["int8", "int4", "rquant8", "q2_5", "q3_12", "q15_16", "mxfp8_e5m2", "mxfp4"]
-SETTINGS = {"rquant8": ("int8", {"scheme": "robust", "storage": "unsigned"})}
+DTYPES += ["int8", "int4", "rquant8", "q2_5", "q3_12", "q15_16", "mxfp8_e4m3", "mxfp8_e5m2"]
+DTYPES += ["mxfp4"]
+SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
+    "rquant8": ("int8", {"scheme": "robust", "storage": "unsigned"}),
+    "int8 asymmetric": ("int8", {"scheme": "asymmetric"}),
+    "int8 unsigned": ("int8", {"storage": "unsigned"}),
+    "int8 truncated": ("int8", {"rounding": "truncate"}),
+    "int8 by channel": ("int8", {"per": "channel"}),
+    "int4 by group": ("int4", {"scheme": "asymmetric", "per": "group", "group_size": 5}),
+}
+"""Formats with options, by the name they have here."""
+EVERY = [*DTYPES, "fp8_e5m2", "fp8_e4m3fnuz", "int16", "int3", "int2", "q0_7"]
+EVERY += ["mxfp6_e3m2", "mxfp6_e2m3", "mxint8", *(name for name in SETTINGS if name not in DTYPES)]
+"""Formats that a method is tried in alone; stacks of two are tried in `DTYPES`."""
 Stack = tuple[Method, ...]
 WEIGHTS: dict[str, Callable[[], torch.Tensor]] = {
     "convolution": lambda: gaussian(4, 3, 3, 3),
@@ -104,10 +116,10 @@ def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
     return torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
 
 
-def check_every_case(stack: Stack) -> int:
+def check_every_case(stack: Stack, dtypes: Sequence[str] = DTYPES) -> int:
     """Compare reading with and without the protective parts; the number of cases compared."""
     cases = 0
-    for dtype in DTYPES:
+    for dtype in dtypes:
         fmt = made(dtype)
         for given in bound(stack, fmt):
             for name, make in WEIGHTS.items():
@@ -118,13 +130,14 @@ def check_every_case(stack: Stack) -> int:
                 plain = load(memory, fmt, protected=False)
                 where = f"{dtype}, {given}, {name}"
                 assert same_bits(load(memory, fmt, protected=True), plain), where
+                assert plain.isfinite().all(), where
                 assert (plain.shape, plain.dtype) == (weight.shape, torch.float32), where
                 cases += 1
     return cases
 
 
 def test_no_fault_changes_nothing(method: Method) -> None:
-    assert check_every_case((method,)) >= 20
+    assert check_every_case((method,), EVERY) >= 20
 
 
 def test_no_fault_changes_nothing_in_a_stack_of_two(pair: Stack) -> None:
@@ -138,7 +151,7 @@ def test_no_fault_changes_nothing_in_a_stack_of_two(pair: Stack) -> None:
 
 def test_reading_never_raises_whatever_the_bits(method: Method) -> None:
     generator = torch.Generator().manual_seed(5)
-    for fmt in map(made, DTYPES):
+    for fmt in map(made, EVERY):
         for given in bound((method,), fmt):
             memory = store(gaussian(6, 5), fmt, given)
             assert memory is not None
@@ -220,7 +233,7 @@ def test_decode_gives_back_what_was_encoded(method: Method) -> None:
 def stored_alone(method: Method, *shape: int) -> Iterator[tuple[NumberFormat, Method, Words]]:
     """Each format that the method has a meaning for, the method bound to it, and any words."""
     generator = torch.Generator().manual_seed(11)
-    for fmt in map(made, DTYPES):
+    for fmt in map(made, EVERY):
         for (given,) in bound((method,), fmt):
             like = Words(torch.zeros(shape or (6, 5), dtype=carrier(fmt.width)), fmt.width)
             weight = gaussian(*like.data.shape)

@@ -193,3 +193,14 @@ def test_scaling_to_the_top_of_the_format_is_attacked_too() -> None:
     fault = FAULTS.make("bit_flip_attack", {"count": 3})
     outcome = run_trial(attacked("fp32", scaling(1.5), fault=fault), plain())
     assert outcome.flipped_bits == 3
+
+
+def test_it_does_not_matter_where_weight_scaling_divides() -> None:
+    """A gradient by c w times a change of c w is that by w times that of w."""
+    found = []
+    for divide in ("layer", "logits"):
+        options = {"t": 2.0, "power_of_two": True, "divide": divide}
+        prepared = attacked("bf16", METHODS.make("weight_scaling", options))
+        flips = FAULTS.make("bit_flip_attack", {"count": 3}).attack(prepared.subject, 1e-3, 0)
+        found.append({key: held.tolist() for key, held in flips.items()})
+    assert found[0] == found[1]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from campaign.faults import FAULTS, FaultModel
 from campaign.faults.subject import Flips
-from campaign.methods import METHODS
+from campaign.methods import METHODS, Method
 from campaign.trial.run import run_trial
-from campaign.trial.setup import Prepared
+from campaign.trial.setup import Network, Prepared
 from tests.faults.attacked import attacked, plain, scaling, tiny
 
 
@@ -135,6 +136,43 @@ def test_weight_scaling_does_not_change_what_sign_flips_do(passes: int) -> None:
     logits = [p.subject.logits(h) for p, h in zip((bare, scaled), hit, strict=True)]
     assert torch.equal(logits[0].view(torch.int32), logits[1].view(torch.int32))
     assert not torch.equal(logits[0], bare.subject.logits({}))
+
+
+@pytest.mark.parametrize("passes", [0, 1])
+def test_it_does_not_matter_where_weight_scaling_divides(passes: int) -> None:
+    def hit(*stack: Method) -> set[tuple[str, int]]:
+        prepared = attacked("fp32", *stack)
+        fault = model(count=40, passes=passes)
+        return weights_hit(prepared, fault.attack(prepared.subject, 1e-3, 0))
+
+    for divide in ("layer", "logits"):
+        options = {"t": 2.0, "power_of_two": True, "divide": divide}
+        assert hit(METHODS.make("weight_scaling", options)) == hit()
+
+
+def normalised() -> Network:
+    """Two layers of unequal size, the first before a BatchNorm."""
+    torch.manual_seed(5)
+    module = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 10),
+    )
+    state = {name: value.numpy() for name, value in module.state_dict().items()}
+    return Network.load(module, state, torch.device("cpu"))
+
+
+def test_nor_that_a_batchnorm_takes_the_constants_in() -> None:
+    hit = []
+    for divide in ("layer", "batchnorm"):
+        options = {"t": 2.0, "divide": divide}
+        prepared = attacked("fp32", METHODS.make("weight_scaling", options), over=normalised())
+        found = model(count=30, one_per_kernel=False).attack(prepared.subject, 1e-3, 0)
+        hit.append(weights_hit(prepared, found))
+    assert hit[0] == hit[1]
 
 
 def test_copies_of_the_sign_undo_the_attack() -> None:

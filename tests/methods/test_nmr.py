@@ -97,6 +97,22 @@ def test_a_nan_never_wins_a_median_against_two_numbers() -> None:
             assert bool(fmt.decode(found.words, None).isfinite().all())
 
 
+@pytest.mark.parametrize("dtype", ["fp8_e4m3fnuz", "fp8_e5m2fnuz"])
+def test_nan_in_the_place_of_minus_zero_lies_beyond_every_number(dtype: str) -> None:
+    fmt = FORMATS.make(dtype)
+    method = METHODS.make("nmr", {"vote": "median"}).bind(fmt)
+    every = torch.arange(256, dtype=torch.uint8)
+    for first in (0x81, 0x01, 0x00, 0xFF, 0x7F):
+        copies = [torch.full_like(every, first), torch.full_like(every, 0x80), every]
+        values = torch.stack([fmt.decode(Words(copy, 8), None) for copy in copies])
+        expected = values.nan_to_num(nan=-torch.inf).sort(0).values[1]
+        for turn in range(3):
+            payload, *rest = copies[turn:] + copies[:turn]
+            found = method.decode(Words(payload, 8), Words(torch.stack(rest), 8))
+            read = fmt.decode(found.words, None)
+            assert torch.equal(read.nan_to_num(nan=-torch.inf), expected)
+
+
 def test_a_median_without_a_format_is_refused() -> None:
     method, words = METHODS.make("nmr", {"vote": "median"}), random_words(8, 3)
     with pytest.raises(TypeError, match="bind the method to a format"):

@@ -75,3 +75,15 @@ def test_where_only_some_bits_flip_no_scale_is_counted(scaled) -> None:
     for row in read_results(scaled.results).to_pylist():
         assert row["exposed_bits"] == plans[row["dtype"]].bits
     assert not any(row.bits_are_about for row in plans.values())
+
+
+def test_a_plan_of_single_faults_says_how_many_a_margin_takes(campaign: Campaign) -> None:
+    campaign.edit("ber: [1.0e-3, 1.0e-2]", "ber: [1.0e-3]")
+    campaign.edit("output:", "fault: single_flip\noutput:")
+    said = list(plan_campaign(load(campaign.path).spec, {}, 0).warnings())
+    bits = planned(campaign)["fp32"].bits
+    assert (
+        f"a margin of 1 % takes 9,604 single faults of {bits:,} at 95 % confidence, 16,588 at "
+        "99 %; 3 are planned" in said[0]
+    )
+    assert "takes as many faults in it alone" in said[-1]

@@ -33,6 +33,16 @@ REFUSED = {
         "3:1: fault: exact_flips chooses among all bits at once, and activations are written image "
         "by image; take bit_flip, or leave out targets.activations",
     ),
+    "permanent cells": (
+        {"name: x": f"name: x\n{TARGETS}\nfault: stuck_at"},
+        "3:1: fault: stuck_at is of permanent cells, and those of activations are not modelled; "
+        "take bit_flip, or leave out targets.activations",
+    ),
+    "search without faults": (
+        {"name: x": f"name: x\n{ALONE}\nprofile: {{images: 10}}", "none": "ft_clipact"},
+        "8:3: grid.method: ft_clipact: searches under faults in weights, and none is exposed; "
+        "use threshold: profiled; exclude {dtype: fp32, method: ft_clipact}",
+    ),
     "nothing to protect": (
         {"name: x": f"name: x\n{ALONE}", "none": "parity"},
         "7:3: grid.method: parity: acts on weights, which are not exposed; expose them, or leave "

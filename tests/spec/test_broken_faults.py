@@ -42,6 +42,18 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
         {**fault("single_flip"), "1e-6": "1e-6\n  include: [{dtype: fp16, ber: [1e-6, 1e-3]}]"},
         f"9:27: grid.include[0].ber: single_flip {RATES}",
     ),
+    "seeds that change nothing": (
+        {**fault("{sign_attack: {count: 3}}"), "1e-6": "1e-6\n  seeds: 2"},
+        "9:3: grid.seeds: sign_attack(count=3) flips the same bits with every seed; give one seed",
+    ),
+    "seeds of an attacker with all images": (
+        {
+            **fault("{bit_flip_attack: {count: 3}}\nprofile: {images: 128}"),
+            "1e-6": "1e-6\n  seeds: 2",
+        },
+        "10:3: grid.seeds: bit_flip_attack(count=3) flips the same bits with every seed; give one "
+        "seed",
+    ),
     "stuck at 2": (
         fault("{stuck_at: {value: 2}}"),
         "2:20: fault.stuck_at.value: got 2, allowed: 0, 1 or 'random'",

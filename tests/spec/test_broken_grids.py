@@ -31,6 +31,26 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
         f"6:3: grid.method: weight_scaling: {LARGEST}; "
         "exclude {dtype: fp16, method: weight_scaling, t: 65536}",
     ),
+    "max of a dtype without one": (
+        {
+            "method: none": "method: [none, weight_scaling]",
+            "1e-6": "1e-6\n  t: max",
+            "fp32": "[fp32, int8]",
+        },
+        f"6:18: grid.method[1]: weight_scaling: {UNDONE}; "
+        "exclude {dtype: int8, method: weight_scaling}",
+    ),
+    "no t for an included dtype": (
+        {
+            "1e-6": "1e-6\n  t: {fp32: 1}\n  include: [{dtype: fp16, method: weight_scaling}]",
+        },
+        "8:3: grid.t: no value for dtype fp16: add fp16: [...] or '*': [...]",
+    ),
+    "search options without a search": (
+        {"method: none": "method: {ft_clipact: {threshold: profiled, injections: 3}}"},
+        "6:12: grid.method.ft_clipact: threshold: profiled searches nothing, so injections would "
+        "do nothing; leave out, or use threshold: searched",
+    ),
     "models of one name": (
         {"models: digits_cnn": "models: [digits_cnn, digits_cnn]"},
         "2:22: models[1]: a second model is called 'digits_cnn'; give one of them another with "

@@ -184,7 +184,7 @@ def test_flips_are_nested_across_rates(make_setup, network, digits) -> None:
     assert all(few[key] < many[key] for key in few)
 
 
-@pytest.mark.parametrize("fault", ["bit_flip", "stuck_at", "asymmetric", "burst"])
+@pytest.mark.parametrize("fault", ["bit_flip", "asymmetric", "burst"])
 def test_faults_do_not_depend_on_the_batch_size(make_setup, network, digits, fault) -> None:
     def outcome(batch_size: int) -> Outcome:
         setup = replace(make_setup("q3_12", targets=BOTH), fault=FAULTS.make(fault))
