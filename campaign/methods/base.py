@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from campaign.formats import NumberFormat
+from campaign.methods.moments import Decoded, Settled, Spans, State
 from campaign.registry import Registry, changed_options, describe
 
 if TYPE_CHECKING:
@@ -14,45 +15,6 @@ if TYPE_CHECKING:
     from campaign.bits import Words
     from campaign.faults.subject import Subject
     from campaign.networks.sites import Site
-
-State: TypeAlias = "Mapping[str, Tensor]"
-"""Constants of one method for one parameter, kept in protected memory (never faulted)."""
-
-
-class Decoded(NamedTuple):
-    """Payload words after a decoder, and what it found."""
-
-    words: Words
-    corrected: int
-    """Words the decoder changed because it believed them repaired."""
-    detected: int
-    """Words known to be wrong and not repaired."""
-
-
-class Spans(NamedTuple):
-    """How the words of a tensor fall into parts that `decode` reads each by itself.
-
-    Payload words stand in flat order. A decoder that is given the payload words of any whole spans,
-    shape (k,), and the check words of these must do to them what it does in the whole tensor. The
-    last span of a tensor may be shorter, and have fewer check words.
-    """
-
-    words: int = 1
-    """Payload words of a span."""
-    checks: int = 0
-    """Check words of a span, in flat order."""
-    copies: int | None = None
-    """Size of the first dimension of the check words where each of its indices holds `checks`
-    words of every span; `decode` then gets them in the shape (copies, k / words * checks)."""
-
-
-class Settled(NamedTuple):
-    """How the rest of a network is adapted to what its exposed weights read as."""
-
-    values: Mapping[str, Tensor]
-    """New values of parameters and buffers that are not exposed, by name."""
-    logits_divisor: float = 1.0
-    """What the logits are divided by."""
 
 
 class Method:
@@ -296,6 +258,8 @@ def clears_a_number(fmt: NumberFormat) -> str | None:
         return None
     return f"{fmt.label} reads a cleared word as another number than 0"
 
+
+__all__ = ["METHODS", "Decoded", "Method", "Settled", "Spans", "State"]
 
 METHODS: Registry[Method] = Registry("method", "campaign.methods", "campaign.methods")
 

@@ -78,7 +78,7 @@ class FtClipAct(Method):
     def misfit(self, before: Sequence[Method], kinds: Sequence[str]) -> str | None:
         """A search needs parameters that faults can hit."""
         if kinds or self.threshold == "profiled":
-            return None
+            return super().misfit(before, kinds)
         return "searches under faults in weights, and none is exposed; use threshold: profiled"
 
     @property

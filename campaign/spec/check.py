@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from campaign.formats import NumberFormat
 from campaign.registry import nearest
 from campaign.spec.campaign import DEFAULT_SEEDS, CampaignSpec, Grid, Rule, Stack, SubGrid
+from campaign.spec.check_targets import check_targets
 from campaign.spec.expand import Path, candidates, expand, t_values
-from campaign.spec.exposure import CHECKS, SCALE
 from campaign.spec.grid import Setup
 from campaign.spec.rules import bare_method, left_out, matches_setup
 
@@ -23,7 +22,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
         *_titles(spec),
         *_stacks(spec.grid, ("grid",)),
         *_axis_t(spec),
-        *_targets(spec),
+        *check_targets(spec),
         *_rates(spec),
         *_precision(spec),
         *(p for i, part in enumerate(spec.grid.include) for p in _included(spec, part, i)),
@@ -103,44 +102,6 @@ def _dtypes_without_t(grid: Grid, part: Grid | SubGrid, path: Path) -> Iterator[
             yield path, text
 
 
-def _targets(spec: CampaignSpec) -> Iterator[Problem]:
-    targets = spec.targets
-    kinds = (targets.weights, targets.biases, targets.norms, targets.other, targets.activations)
-    if not any(kinds):
-        allowed = "weights, biases, norms, other, activations"
-        yield ("targets",), f"nothing is exposed; set one of {allowed} to true"
-    formats = _dtypes(spec)
-    unknown = [
-        (("targets", key, place), text)
-        for key in ("exempt_bits", "only_bits")
-        for place, bit in enumerate(getattr(targets, key))
-        for fmt in formats
-        if (text := _unknown_bit(fmt, bit)) is not None
-    ]
-    yield from unknown
-    for fmt in formats if not unknown else ():
-        if _stored(fmt) <= _bits(fmt, targets.exempt_bits):
-            yield ("targets", "exempt_bits"), f"no bit of {fmt.label} is left that could flip"
-    for fmt in formats if targets.only_bits and not unknown else ():
-        if not _bits(fmt, targets.only_bits) - _bits(fmt, targets.exempt_bits):
-            yield ("targets", "only_bits"), f"exempt_bits leaves none of them in {fmt.label}"
-
-
-def _bits(fmt: NumberFormat, bits: Sequence[int | str]) -> set[int | str]:
-    """Positions in payload words, and the names of fields."""
-    named = [(bit,) if bit in (SCALE, CHECKS) else _of_payload(fmt, bit) for bit in bits]
-    return {bit for found in named for bit in found}
-
-
-def _of_payload(fmt: NumberFormat, bit: int | str) -> Sequence[int | str]:
-    return [bit] if isinstance(bit, int) else fmt.bit_classes[bit]
-
-
-def _stored(fmt: NumberFormat) -> set[int | str]:
-    """All that a number format stores, as of `_bits`."""
-    return {*range(fmt.width), *([] if fmt.scale_width is None else [SCALE])}
-
-
 def _rates(spec: CampaignSpec) -> Iterator[Problem]:
     """More than one rate above 0 for a fault model that flips as much at any."""
     fault = spec.fault.value
@@ -182,26 +143,6 @@ def _seeds_beside_precision(grid: Grid) -> Iterator[Problem]:
     for place, part in enumerate(grid.include):
         if part.seeds is not None:
             yield ("grid", "include", place, "seeds"), decides
-
-
-def _dtypes(spec: CampaignSpec) -> list[NumberFormat]:
-    """Every number format of the grid and of its included parts."""
-    parts: list[Grid | SubGrid] = [spec.grid, *spec.grid.include]
-    found = [choice.value for part in parts for choice in part.dtype or ()]
-    return list({fmt.label: fmt for fmt in found}.values())
-
-
-def _unknown_bit(fmt: NumberFormat, bit: int | str) -> str | None:
-    if isinstance(bit, int):
-        known = 0 <= bit < fmt.width
-        return None if known else f"{fmt.label} has no bit {bit}; allowed: 0..{fmt.width - 1}"
-    if bit == SCALE and fmt.scale_width is None:
-        return f"{fmt.label} stores no scales; leave scale out, or take a format such as mxfp8_e4m3"
-    fields = [CHECKS] if fmt.scale_width is None else [CHECKS, SCALE]
-    names = [*sorted(fmt.bit_classes), *fields]
-    if bit in names:
-        return None
-    return f"{fmt.label} has no bits {bit!r}{nearest(bit, names)}; allowed: {', '.join(names)}"
 
 
 def _included(spec: CampaignSpec, part: SubGrid, place: int) -> Iterator[Problem]:
