@@ -23,6 +23,8 @@ SAME_CLEAN = 0.005
 """Clean accuracies closer than this share one line."""
 SAME_LINE = 0.025
 """Lines nowhere further apart than this share of the axis are one to the eye: a line's width."""
+MOST_BANDS = 8
+"""With more curves in a panel, bands only cover each other and the lines."""
 TURN = 4.0
 """Length of the dashes of lines that coincide, in line widths."""
 
@@ -82,7 +84,7 @@ def draw_panel(
     """Draw all lines of a panel and its ticks; labels and legend are apart."""
     _ticks(axes, panel, frame, box)
     _clean(axes, panel, frame, styles)
-    alpha = 0.5 / max(3, len(panel.lines))
+    alpha = 0.5 / max(3, len(panel.lines)) if has_bands(panel) else None
     for line, turn in zip(_dodged(panel), turns(panel, frame), strict=True):
         style = styles[line.protection]
         if len(line.ber) == 1:
@@ -91,6 +93,11 @@ def draw_panel(
             _curve(axes, line, style, alpha, turn)
         lost = line.ber[np.isnan(line.mean)]
         axes.plot(lost, np.full(len(lost), frame.low), "x", color=style.color, clip_on=False, ms=4)
+
+
+def has_bands(panel: Panel) -> bool:
+    """Whether its bands can be told apart."""
+    return len(panel.lines) <= MOST_BANDS
 
 
 def label_lines(
@@ -161,11 +168,17 @@ def _coincide(one: Line, other: Line, least: float) -> bool:
     return bool(np.allclose(one.mean, other.mean, rtol=0, atol=least, equal_nan=True))
 
 
-def _curve(axes: Axes, line: Line, style: Style, alpha: float, turn: tuple[int, int]) -> None:
-    """A line with its band; one that coincides with others only every other dash and marker."""
-    axes.fill_between(line.ber, line.low, line.high, color=style.color, alpha=alpha, lw=0)
-    for bound in (line.low, line.high):
-        axes.plot(line.ber, bound, color=style.color, lw=0.35, alpha=0.5)
+def _curve(
+    axes: Axes, line: Line, style: Style, alpha: float | None, turn: tuple[int, int]
+) -> None:
+    """A line, with its band where `alpha` gives its opacity.
+
+    One that coincides with others has only every other dash and marker.
+    """
+    if alpha is not None:
+        axes.fill_between(line.ber, line.low, line.high, color=style.color, alpha=alpha, lw=0)
+        for bound in (line.low, line.high):
+            axes.plot(line.ber, bound, color=style.color, lw=0.35, alpha=0.5)
     place, share = turn
     dash = style.dash if share == 1 else (TURN * place, (TURN, TURN * (share - 1)))
     look: Any = {"color": style.color, "ls": dash, "marker": style.marker}

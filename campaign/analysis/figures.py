@@ -244,6 +244,10 @@ def _footnote(page: Page, panels: list[Panel], bounds: str, metric: Metric) -> s
     alone = all(len(line.ber) == 1 for panel in panels for line in panel.lines)
     mark = "bars" if alone else "bands"
     text += "; no intervals." if most < 2 else f"; {mark}: {_level(page, metric)} % {bounds}."
+    if most > 1 and not all(drawing.has_bands(panel) for panel in panels):
+        text += (
+            f" Left out where a panel has more than {drawing.MOST_BANDS} curves: see points.csv."
+        )
     if "estimated" in page.points and (count := int((page.points["stop"] == "max_seeds").sum())):
         text += (
             f" {count} point{'' if count == 1 else 's'} given up at max_seeds, wider than wanted."

@@ -66,3 +66,21 @@ def test_equal_curves_are_drawn_in_turns_and_the_footnote_says_so(
     assert {each.get_markevery() for each in equal} == {(0, 2), (1, 2)}
     said = "".join(text.get_text() for text in figure.texts)
     assert "coincide" in said.replace("\n", " ")
+
+
+def test_bands_that_only_cover_each_other_are_left_out_and_the_footnote_says_so(
+    make_points: Make, to_frame: Make
+) -> None:
+    for count, bands in ((8, 8), (9, 0)):
+        methods, rows = ["none", *(f"m{place}" for place in range(count - 1))], []
+        for method in methods:
+            rows += make_points([0.9], 0.0, method=method)
+            for ber in BERS:
+                rows += make_points([0.7, 0.9, 0.8], float(ber), method=method)
+        (page,) = pages(curves(to_frame(rows)), "top1")
+        styles = line_styles([(method, None) for method in methods])
+        with mpl.rc_context(SETTINGS):
+            figure = draw_page(page, "top1", "bounded", styles)
+        assert len([c for axes in figure.axes for c in axes.collections]) == bands
+        said = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+        assert ("Left out where a panel has more than 8 curves" in said) == (bands == 0)
