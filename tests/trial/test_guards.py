@@ -135,7 +135,7 @@ def test_a_searched_threshold_is_never_worse_on_the_faults_it_was_sought_under(
 ) -> None:
     options = {"rates": RATES, "injections": 3}
     searched = protected(("ft_clipact", options))
-    profiled = protected(("ft_clipact", {**options, "threshold": "profiled"}))
+    profiled = protected(("ft_clipact", {"threshold": "profiled"}))
     plain = protected()
     assert plain.subject is not None
     maps, areas = drawn_maps(plain.subject, RATES, 3), []
