@@ -96,6 +96,14 @@ def pairs() -> list[Any]:
     return [pytest.param(pair, id=stack_label(pair)) for pair in product(methods, repeat=2)]
 
 
+def guarding_pairs() -> list[Any]:
+    """Every ordered pair of methods that guard; thresholds are taken as profiled, not sought."""
+    options = {"ft_clipact": {"threshold": "profiled"}}
+    methods = [METHODS.make(name, options.get(name, {})) for name in METHODS.names()]
+    guarding = [method for method in methods if method.guards]
+    return [pytest.param(pair, id=stack_label(pair)) for pair in product(guarding, repeat=2)]
+
+
 def classes() -> list[Any]:
     """Every class of every registry, with its registry."""
     registries: tuple[Registry[Any], ...] = (FORMATS, METHODS, FAULTS, MODELS, DATASETS)
@@ -116,7 +124,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "component": lambda: [*every(FORMATS), *every(METHODS), *every(FAULTS)],
         "pair": pairs,
         "guarding": lambda: [p for p in every(METHODS) if p.values[0].guards],
-        "guarding_pair": lambda: [p for p in pairs() if all(m.guards for m in p.values[0])],
+        "guarding_pair": guarding_pairs,
         "registered": classes,
     }
     for argument in set(found) & set(metafunc.fixturenames):

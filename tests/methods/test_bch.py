@@ -16,6 +16,7 @@ from campaign.bits.bch import bch
 from campaign.faults import FAULTS, Stream
 from campaign.methods import METHODS, Decoded
 
+pytestmark = pytest.mark.xdist_group("galois")  # which compiles itself once a process
 ERRORS = [1, 2, 3]
 Patterns = list[tuple[int, ...]]
 

@@ -23,9 +23,10 @@ SIZES = {
     "torchvision/densenet121": 64,
     "torchvision/vit_b_16": 224,
 }
-SLOW = ("torchvision/vgg11", "torchvision/vit_b_16")
+QUICK = ("digits_cnn", "lenet_cifar", "tiny_resnet8", "resnet8_b", "cifar_resnet20")
+QUICK += ("cifar_resnet20_b", "cifar_vgg11_bn", "torchvision/resnet18", "torchvision/squeezenet1_1")
 CASES = [
-    pytest.param(name, size, marks=[pytest.mark.slow] if name in SLOW else [])
+    pytest.param(name, size, marks=[] if name in QUICK else [pytest.mark.slow])
     for name, size in SIZES.items()
 ]
 

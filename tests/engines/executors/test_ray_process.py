@@ -37,7 +37,8 @@ print(len(rows), len({{row.trial_id for row in rows}}))
 
 
 def python(body: str, home: Path) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    ours = ("RAY_", "OMP_NUM_THREADS")  # the latter is set for tests, and looked for in the script
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     here = Path(__file__).parent
     return subprocess.run(
         [sys.executable, "-c", SCRIPT.format(body=body), str(here), str(home)],
