@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from campaign.lazy import torch
+from campaign.networks.calls import intercepted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -136,24 +137,15 @@ def in_turn(visits: Sequence[Visit]) -> Visit | None:
 
 
 def _intercepting(visit: Visit, watch: Watch) -> AbstractContextManager[object]:
-    """Gives `visit` every site; the class is made here, for torch is imported late."""
-    from torch.overrides import TorchFunctionMode
+    """Gives `visit` every site."""
 
-    class Mode(TorchFunctionMode):
-        def __torch_function__(
-            self,
-            func: Any,  # noqa: ANN401
-            types: Any,  # noqa: ANN401
-            args: Any = (),  # noqa: ANN401
-            kwargs: Any = None,  # noqa: ANN401
-        ) -> Any:  # noqa: ANN401
-            site = watch.site(func)
-            if site is None:
-                return func(*args, **(kwargs or {}))
-            return _visited(site, visit, func, args, kwargs or {})
+    def call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        site = watch.site(func)
+        if site is None:
+            return func(*args, **kwargs)
+        return _visited(site, visit, func, args, kwargs)
 
-    mode: AbstractContextManager[object] = Mode()
-    return mode
+    return intercepted(call)
 
 
 def _visited(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from campaign.lazy import torch
+from campaign.networks.calls import intercepted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -202,27 +203,19 @@ def _identical(one: dict[str, object], other: dict[str, object]) -> bool:
     return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
 
 
-def _eager_mode() -> Any:  # noqa: ANN401
-    """A mode that refuses to compute on real tensors: a trace would hold the result for good."""
-    from torch.overrides import TorchFunctionMode
+def _eager_mode() -> AbstractContextManager[object]:
+    """Refuses to compute on real tensors: a trace would hold the result for good."""
 
-    class Refuse(TorchFunctionMode):
-        def __torch_function__(
-            self,
-            func: Any,  # noqa: ANN401
-            types: Any,  # noqa: ANN401
-            args: Any = (),  # noqa: ANN401
-            kwargs: Any = None,  # noqa: ANN401
-        ) -> Any:  # noqa: ANN401
-            proxies = list[object]()
+    def call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        proxies = list[object]()
 
-            def note(given: Any) -> Any:  # noqa: ANN401
-                proxies.extend([given] if isinstance(given, torch.fx.Proxy) else [])
-                return given
+        def note(given: Any) -> Any:  # noqa: ANN401
+            proxies.extend([given] if isinstance(given, torch.fx.Proxy) else [])
+            return given
 
-            torch.fx.node.map_aggregate((args, kwargs or {}), note)
-            if not proxies and getattr(func, "__name__", "") != "__get__":
-                raise UntraceableError(f"{func} is computed once, not in each forward pass")
-            return func(*args, **(kwargs or {}))
+        torch.fx.node.map_aggregate((args, kwargs), note)
+        if not proxies and getattr(func, "__name__", "") != "__get__":
+            raise UntraceableError(f"{func} is computed once, not in each forward pass")
+        return func(*args, **kwargs)
 
-    return Refuse()
+    return intercepted(call)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaign.lazy import torch
+from campaign.networks.calls import intercepted
 from campaign.networks.sites import Site, watched
 from campaign.networks.stages import layer_macs
 from campaign.trial.forward import Forward
@@ -85,21 +86,12 @@ def one_pass(forward: Forward, image: Tensor) -> Pass:
 
 def _naming(called: set[str]) -> AbstractContextManager[object]:
     """Adds the name of every torch function that is called."""
-    from torch.overrides import TorchFunctionMode
 
-    class Mode(TorchFunctionMode):
-        def __torch_function__(
-            self,
-            func: Any,  # noqa: ANN401
-            types: Any,  # noqa: ANN401
-            args: Any = (),  # noqa: ANN401
-            kwargs: Any = None,  # noqa: ANN401
-        ) -> Any:  # noqa: ANN401
-            called.add(getattr(func, "__name__", ""))
-            return func(*args, **(kwargs or {}))
+    def call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        called.add(getattr(func, "__name__", ""))
+        return func(*args, **kwargs)
 
-    mode: AbstractContextManager[object] = Mode()
-    return mode
+    return intercepted(call)
 
 
 def _dispatched(forward: Forward, image: Tensor) -> int:

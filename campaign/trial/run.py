@@ -74,13 +74,10 @@ def run_trial(prepared: Prepared, point: Point) -> Outcome:
     answer the same. Where activations are exposed, that holds for BER 0 only.
     """
     tally = _Tally()
-    parts = [
-        _answers_under_map(prepared, point.ber, seed, images, tally)
-        for seed, images in fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime)
-    ]
+    maps = list(fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime))
+    parts = [_answers_under_map(prepared, point.ber, seed, images, tally) for seed, images in maps]
     if all(part is None for part in parts):
         return tally.outcome(prepared.counts)
-    maps = fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime)
     logits = torch.cat(
         [
             prepared.fault_free[images.start : images.stop] if part is None else part
