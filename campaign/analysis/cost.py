@@ -40,7 +40,9 @@ def costs(rows: object, metric: Metric = "top1") -> pd.DataFrame:
         ``front_of_dtype`` (no other curve of the same model and dtype is as good in memory,
         operations and BER at a 5 point drop, and better in one) and ``front_of_model`` (the same
         over all dtypes of the model, in total bits per weight and that BER). Fronts are those of
-        one variant and of estimates: intervals have no say in them.
+        one variant and of estimates: intervals have no say in them. A curve whose clean accuracy is
+        more than 5 points below the best of those it is compared with has fallen without any fault:
+        it is on no front and beats none.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
@@ -97,7 +99,16 @@ def _front(
     table: pd.DataFrame, keys: list[str], cost: Array, gains: Array
 ) -> npt.NDArray[np.bool_]:
     group, front = numbered(table, keys), np.zeros(len(table), dtype=bool)
+    clean = table["clean"].to_numpy(float)
     for number in np.unique(group):
-        members = group == number
-        front[members] = undominated(cost[members].reshape(int(members.sum()), -1), gains[members])
+        members = np.flatnonzero(group == number)
+        known = np.where(_unharmed(clean[members]), gains[members], np.nan)
+        front[members] = undominated(cost[members].reshape(len(members), -1), known)
     return front
+
+
+def _unharmed(clean: Array) -> npt.NDArray[np.bool_]:
+    """Which of some networks answer without faults within `DROP` of the best of them."""
+    best = np.max(clean, where=~np.isnan(clean), initial=0.0)
+    kept: npt.NDArray[np.bool_] = clean >= best - DROP - 1e-9  # sums of shares are not exact
+    return kept

@@ -59,6 +59,8 @@ class Method:
     """Whether the grid axis `t` binds to this method (it then has a field `t`)."""
     corrects_blocks: ClassVar[bool] = False
     """Whether `decode` corrects by a code over blocks of more bits than one word may have."""
+    bounds_as_trained: ClassVar[bool] = False
+    """Whether `guard` holds activations to a number in the scale of the trained network."""
 
     @property
     def label(self) -> str:
@@ -75,8 +77,9 @@ class Method:
 
         A method of the same options twice does its work again for nothing. One that clears words
         must stand before a code over blocks: decoding runs right to left, and a code that meets
-        words cleared behind it sees more errors than it can correct. What overrides this also
-        gives what this says.
+        words cleared behind it sees more errors than it can correct. A bound in the scale of the
+        trained network does not fit activations in another. What overrides this also gives what
+        this says.
 
         Args:
             before: The methods before it in the stack.
@@ -84,6 +87,8 @@ class Method:
         """
         if self in before:
             return f"the same {self.name} stands before it and has done its work; name it once"
+        if (reason := _out_of_scale(self, before)) is not None:
+            return reason
         codes = [method.name for method in before if method.corrects_blocks]
         if not codes or not self.clears_words:
             return None
@@ -177,6 +182,11 @@ class Method:
         return value
 
     @property
+    def rescales(self) -> frozenset[str]:
+        """Kinds of sites whose values are not in the scale of the trained network."""
+        return frozenset()
+
+    @property
     def observes(self) -> bool:
         """Whether `observe` needs the profile split."""
         return False
@@ -250,6 +260,18 @@ def stands_by(cls: type, saying: str, moment: str) -> bool:
         if moment in vars(each):
             return False
     return False
+
+
+def _out_of_scale(method: Method, before: Sequence[Method]) -> str | None:
+    """Why a bound for activations as trained has no meaning beside `method`, or None."""
+    pairs = [pair for other in before for pair in ((method, other), (other, method))]
+    for bounding, scaling in pairs:
+        if bounding.bounds_as_trained and "activation" in scaling.rescales:
+            return (
+                f"{scaling.name} leaves activations larger by its constants, and {bounding.name} "
+                "bounds them as trained; use divide: layer, or ranger, which learns its bounds"
+            )
+    return None
 
 
 def clears_a_number(fmt: NumberFormat) -> str | None:

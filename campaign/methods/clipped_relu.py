@@ -33,6 +33,7 @@ class ClippedRelu(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "clipped_relu"
+    bounds_as_trained: ClassVar[bool] = True
 
     bound: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 6.0
 

@@ -102,6 +102,12 @@ class WeightScaling(Method):
     def meaning(self, value: Tensor, state: State) -> Tensor:
         return value if self.divide == "layer" else by_pieces(value, state["c"], _divided)
 
+    @property
+    def rescales(self) -> frozenset[str]:
+        if self.divide == "logits":
+            return frozenset({"layer", "activation"})
+        return frozenset({"layer"} if self.divide == "batchnorm" else ())
+
     def settle(self, module: nn.Module, states: Mapping[str, State]) -> Settled:
         if self.divide == "layer":
             return Settled({})

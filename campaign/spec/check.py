@@ -219,7 +219,7 @@ def _seeds(spec: CampaignSpec) -> Iterator[Problem]:
     seeds = [(path, part.seeds) for part, path in parts if part.seeds is not None]
     for path, given in seeds:
         if len(given) > 1 or given[0] != seeds[0][1][0]:
-            text = f"{fault.label} flips the same bits with every seed; give one seed"
+            text = f"{fault.label} flips the same bits with every seed; give one seed: seeds: 1"
             yield (*path, "seeds"), text
 
 

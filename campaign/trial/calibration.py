@@ -50,8 +50,9 @@ def neurons_of(
         split: The profile split, where the setup needs one.
 
     Raises:
-        ValueError: If no layer is exposed, an output does not grow with the images, or the number
-            format or fault model has no meaning for activations.
+        ValueError: If no layer is exposed, an output does not grow with the images, the number
+            format or fault model has no meaning for activations, or an output that a method of the
+            stack leaves scaled is beyond the format.
     """
     refused = [setup.fault_refusal] if setup.fault_refusal else setup.refusals()
     if refused:
@@ -66,7 +67,28 @@ def neurons_of(
         values = torch.Size(shapes[2][site]).numel() // 2
         scale, largest = _fitted(setup, site, ranges)
         places[site] = Place(axis, values, scale, largest)
-    return Neurons(storage, places)
+    neurons = Neurons(storage, places)
+    if any("layer" in method.rescales for method in setup.stack):
+        _refuse_saturated(neurons, forward, data)
+    return neurons
+
+
+def _refuse_saturated(neurons: Neurons, forward: Forward, data: TestSet) -> None:
+    """Refuse outputs in another scale than trained that the number format would cut off."""
+    fmt = neurons.storage.dtype
+
+    def note(site: Site, value: Tensor) -> Tensor:
+        if site in neurons.places and fmt.largest is not None:
+            most = float(value.abs().max())
+            if most > fmt.largest:
+                raise ValueError(
+                    f"{site.label}: undivided, its outputs reach {most:.3g} without any fault, "
+                    f"beyond {fmt.label} ({fmt.largest:g}); choose t nearer to the largest "
+                    "weights, or use divide: layer"
+                )
+        return neurons.stored(site, value)
+
+    forward.answers(data, faulty=lambda _: note)
 
 
 def _shapes(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaign.lazy import torch
 from campaign.networks.calls import intercepted
-from campaign.networks.sites import Site, watched
-from campaign.networks.stages import layer_macs
+from campaign.networks.sites import LAYERS, Site, watched
 from campaign.trial.forward import Forward
 from campaign.trial.memory import Storage, Stored
 
@@ -73,23 +72,31 @@ def one_pass(forward: Forward, image: Tensor) -> Pass:
 
     def count(site: Site, value: Tensor) -> Tensor:
         sites.append((site, value.numel()))
-        if site.kind == "layer":
-            macs.append(layer_macs(forward.module, site, value))
         return value
 
     called: set[str] = set()
-    with torch.no_grad(), _naming(called), watched(forward.module, count):
+    with torch.no_grad(), _counting(called, macs), watched(forward.module, count):
         forward.module(image)
     products = not PRODUCTS.isdisjoint(called)
     return Pass(_dispatched(forward, image) if products else 2 * sum(macs), tuple(sites))
 
 
-def _naming(called: set[str]) -> AbstractContextManager[object]:
-    """Adds the name of every torch function that is called."""
+def _counting(called: set[str], macs: list[int]) -> AbstractContextManager[object]:
+    """Adds the name of every torch function that is called, and the multiply-adds of each layer."""
 
     def call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        called.add(getattr(func, "__name__", ""))
-        return func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        called.add(name)
+        output = func(*args, **kwargs)
+        if name in LAYERS - PRODUCTS:
+            given, weight = (
+                kwargs[key] if key in kwargs else args[place]
+                for place, key in enumerate(("input", "weight"))
+            )
+            # Each number that is given, or of a transposed layer taken, meets so many weights.
+            each = given if "transpose" in name else output
+            macs.append(each.numel() * weight[0].numel())
+        return output
 
     return intercepted(call)
 

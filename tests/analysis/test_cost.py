@@ -67,6 +67,25 @@ def test_fronts_hold_what_is_not_beaten_within_the_dtype_and_over_all(rows: pd.D
     assert sorted(over) == [["fp32", "perfect"], ["int8", "none"]]
 
 
+def test_what_is_worse_without_faults_than_others_under_them_is_on_no_front(
+    rows: pd.DataFrame, make_points: Make, to_frame: Make
+) -> None:
+    def with_clean(clean: float) -> pd.DataFrame:
+        free = dict.fromkeys(("constant_bits", "check_bits", "protection_operations"), 0)
+        points = make_points([clean], 0.0, method="blind", **free)
+        for ber in BERS:
+            points += make_points([clean] * 3, ber, method="blind", **free)
+        return costs(pd.concat([rows, to_frame(points)], ignore_index=True))
+
+    blind, expected = with_clean(0.84), costs(rows)
+    assert list(of(blind, "blind")[["ber_at_5pt_note", "clean"]]) == ["> 1e-4", 0.84]
+    pd.testing.assert_frame_equal(
+        blind[blind["method"] != "blind"].reset_index(drop=True), expected
+    )
+    assert not of(blind, "blind")[["front_of_dtype", "front_of_model"]].any()
+    assert of(with_clean(0.85), "blind")[["front_of_dtype", "front_of_model"]].all()
+
+
 def test_what_never_falls_tolerates_more_and_what_fell_at_once_none(rows: pd.DataFrame) -> None:
     table = costs(rows)
     known = dict(zip(table["dtype"] + table["method"], at_least(table), strict=True))

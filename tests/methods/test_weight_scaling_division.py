@@ -233,6 +233,19 @@ def test_activations_that_overflow_without_a_fault_are_refused() -> None:
         prepared(net, scaling("logits", t=2.0**123), data=loud)
 
 
+@pytest.mark.parametrize(("divide", "t"), [("logits", 64.0), ("batchnorm", 4096.0)])
+def test_scaled_activations_that_their_format_would_cut_off_are_refused(
+    divide: str, t: float
+) -> None:
+    parts = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 10)]
+    net = network(nn.Sequential(*parts), fold=divide == "logits")
+    for able in (scaling("layer", t=t), scaling(divide, t=0.5)):
+        ready = prepared(net, able, dtype="q7_8", activations=True)
+        assert bool(ready.fault_free.isfinite().all())
+    with pytest.raises(ValueError, match=r"^0:conv2d: undivided, its outputs reach .* beyond q7_8"):
+        prepared(net, scaling(divide, t=t), dtype="q7_8", activations=True)
+
+
 @pytest.mark.parametrize(
     ("built", "targets", "options", "message"),
     [
@@ -286,6 +299,10 @@ def test_only_weights_may_be_exposed_and_nothing_else_may_read_them_undivided(di
         assert reason is not None
         assert name in reason
     assert method.misfit((METHODS.make("secded"),), ("weights",)) is None
+    relu6 = METHODS.make("clipped_relu")
+    reasons = {method.misfit((relu6,), ("weights",)), relu6.misfit((method,), ("weights",))}
+    assert len(reasons) == 1
+    assert (None in reasons) == (divide == "batchnorm")
     every = ("weights", "biases", "norms", "other")
     assert scaling("layer").misfit((METHODS.make("saf"),), every) is None
 

@@ -44,7 +44,8 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "seeds that change nothing": (
         {**fault("{sign_attack: {count: 3}}"), "1e-6": "1e-6\n  seeds: 2"},
-        "9:3: grid.seeds: sign_attack(count=3) flips the same bits with every seed; give one seed",
+        "9:3: grid.seeds: sign_attack(count=3) flips the same bits with every seed; give one seed: "
+        "seeds: 1",
     ),
     "seeds of an attacker with all images": (
         {
@@ -52,7 +53,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
             "1e-6": "1e-6\n  seeds: 2",
         },
         "10:3: grid.seeds: bit_flip_attack(count=3) flips the same bits with every seed; give one "
-        "seed",
+        "seed: seeds: 1",
     ),
     "stuck at 2": (
         fault("{stuck_at: {value: 2}}"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from campaign.formats import FORMATS
 from campaign.methods import Method
@@ -74,6 +75,31 @@ def test_counting_changes_neither_network_nor_mode(network: Any) -> None:
 def test_operations_are_twice_the_known_multiply_adds(name: str) -> None:
     found = one_pass(Forward(build_network(name, 10).eval()), torch.zeros(1, 3, 32, 32))
     assert found.operations == 2 * (known_macs(name) or 0)
+
+
+class Functional(nn.Module):
+    """Layers as calls in one module, one of them transposed, beside a matrix that none uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.ones(5, 3, 1, 1))
+        self.wider = nn.Parameter(torch.ones(5, 8, 3, 3))
+        self.last = nn.Parameter(torch.ones(10, 648))
+        self.table = nn.Parameter(torch.ones(7, 7))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        value = nn.functional.conv2d(images, self.first)
+        value = nn.functional.conv_transpose2d(value, self.wider, stride=2)
+        return nn.functional.linear(value.flatten(1), weight=self.last)
+
+
+def test_a_layer_costs_what_its_own_weight_takes() -> None:
+    image = torch.zeros(1, 3, 4, 4)
+    found, counter = one_pass(Forward(Functional().eval()), image), FlopCounterMode(display=False)
+    with counter:
+        Functional()(image)
+    by_hand = 2 * (16 * 5 * 3 + 16 * 5 * 8 * 9 + 648 * 10)
+    assert found.operations == by_hand == counter.get_total_flops()
 
 
 def test_fused_attention_is_counted_as_its_products() -> None:
