@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from campaign.formats.magnitude import largest_magnitude
-from campaign.formats.pieces import by_pieces
 from campaign.lazy import torch
 from campaign.methods.base import METHODS, Method, State
+from campaign.methods.saturation import SATURATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Saturation(NamedTuple):
-    """A saturated function, its inverse on (-bound, bound), the bound, operations of a number."""
-
-    apply: Callable[[Tensor], Tensor]
-    invert: Callable[[Tensor], Tensor]
-    bound: float
-    operations: int
-
-    def applied(self, value: Tensor, a: Tensor) -> Tensor:
-        """Compute a tau(value / a) in float64, as float32."""
-        return (self.apply(value.double() / a) * a).to(torch.float32)
-
-    def inverted(self, value: Tensor, a: Tensor) -> Tensor:
-        """Compute a tau^-1(value / a) in float64, as float32."""
-        return (self.invert(value.double() / a) * a).to(torch.float32)
-
-
-def _softsign(x: Tensor) -> Tensor:
-    """Compute x / (1 + |x|), with the limit +-1 at infinity instead of inf/inf."""
-    return torch.where(x.isinf(), x.sign(), x / (1 + x.abs()))
-
-
-SATURATIONS: dict[str, Saturation] = {
-    "tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0, 1),
-    "arctan": Saturation(lambda x: x.atan(), lambda y: y.tan(), math.pi / 2, 1),
-    "softsign": Saturation(_softsign, lambda y: y / (1 - y.abs()), 1.0, 3),
-    "hardtanh": Saturation(lambda x: x.clamp(-1, 1), lambda y: y, 1.0, 2),
-    "scaled_tanh": Saturation(lambda x: x.tanh(), lambda y: y.atanh(), 1.0, 3),
-}
 
 
 @METHODS.register
@@ -102,10 +70,10 @@ class SaturatedWeights(Method):
                 f"saf {self.function}: max|W| = {largest:.6g} is not below the bound {bound:.6g}: "
                 f"no inverse; use {instead}, or store: raw after training"
             )
-        return by_pieces(weight, state["a"], SATURATIONS[self.function].inverted), state
+        return SATURATIONS[self.function].inverted(weight, state["a"]), state
 
     def restore(self, value: Tensor, state: State) -> Tensor:
-        return by_pieces(value, state["a"], SATURATIONS[self.function].applied)
+        return SATURATIONS[self.function].applied(value, state["a"])
 
     def operations(self, count: int, width: int) -> int:
         return count * SATURATIONS[self.function].operations

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from campaign.formats.pieces import PIECE, by_pieces
-from campaign.methods import METHODS
-from campaign.methods.saf import SATURATIONS
 
 
 def scaled(value: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
@@ -47,12 +45,3 @@ def test_a_transposed_tensor_and_a_gradient_are_taken_whole() -> None:
     by_pieces(learnt, torch.tensor(2.0), lambda x, c: x * c).sum().backward()
     assert learnt.grad is not None
     assert torch.equal(learnt.grad, torch.full_like(value, 2.0))
-
-
-@pytest.mark.parametrize("function", SATURATIONS)
-def test_saturated_functions_do_not_depend_on_the_pieces(function: str) -> None:
-    value = torch.randn(2 * PIECE + 13, generator=torch.Generator().manual_seed(3))
-    method = METHODS.make("saf", {"function": function, "store": "raw"})
-    _, state = method.transform(value)
-    small = torch.cat([method.restore(part, state) for part in value.split(1001)])
-    assert same(method.restore(value, state), small)
