@@ -150,8 +150,9 @@ def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:
         non-finite logit is wrong, in top-1 and in top-5, and its own class of outcome.
     """
     finite = logits.isfinite().all(1)
-    top, best = _ranked(logits)
-    _, reference = _ranked(fault_free)
+    ranked = _ordered(logits)
+    best, reference = ranked.argmax(1), _ordered(fault_free).argmax(1)
+    top = ranked.topk(min(5, logits.shape[1]), dim=1).indices  # (n, 5)
     reference_right = (reference == labels) & fault_free.isfinite().all(1)
     same = (logits.view(torch.int32) == fault_free.view(torch.int32)).all(1) & finite
     right = (best == labels) & finite
@@ -168,7 +169,7 @@ def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:
         finite & ~kept,
         right & ~reference_right,
     )
-    return Counts(labels.numel(), *torch.stack([flag.sum() for flag in counted]).tolist())
+    return Counts(labels.numel(), *torch.stack(counted).sum(1).tolist())
 
 
 def by_margin(fault_free: Tensor, labels: Tensor) -> NDArray[np.int64]:
@@ -194,8 +195,6 @@ def by_margin(fault_free: Tensor, labels: Tensor) -> NDArray[np.int64]:
     return np.argsort(ranked, kind="stable").astype(np.int64)
 
 
-def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The five best classes (n, 5) and the best (n,); NaN ranks last."""
-    ranked = torch.nan_to_num(logits, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    top = ranked.topk(min(5, logits.shape[1]), dim=1).indices
-    return top, ranked.argmax(1)
+def _ordered(logits: Tensor) -> Tensor:
+    """Logits in which NaN ranks last."""
+    return torch.nan_to_num(logits, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
