@@ -57,11 +57,12 @@ def key_of(changed: Mapping[str, Touched]) -> bytes | None:
     Returns:
         Equal for equal weights, to the bit; None where there are too many to tell.
     """
-    if sum(touched.weight.numel() for touched in changed.values()) > MOST_WEIGHTS:
-        return None
-    digest = hashlib.blake2b(digest_size=16)
+    digest, left = hashlib.blake2b(digest_size=16), MOST_WEIGHTS
     for name, touched in changed.items():
         places, values = _differing(touched)
+        left -= places.numel()
+        if left < 0:
+            return None
         digest.update(repr((name, places.numel())).encode())
         digest.update(places.cpu().numpy().tobytes())
         digest.update(values.cpu().numpy().tobytes())

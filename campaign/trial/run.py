@@ -112,8 +112,8 @@ def _counts(
     prepared: Prepared, point: Point, changed: Mapping[str, Touched], tally: _Tally
 ) -> Counts:
     """What a trial of one fault map gives; what is known of equal weights is taken."""
-    repeats = prepared.neurons is None and not prepared.reference
-    key = key_of(changed) if repeats and changed else None
+    alone = prepared.reference or prepared.setup.sampled or prepared.neurons is not None
+    key = key_of(changed) if changed and not alone else None
     known = prepared.known.get(key)
     if known is not None:
         return known

@@ -37,7 +37,7 @@ def on_sample(prepared: Prepared, seed: int, count: int) -> Prepared:
     part = replace(data, pixels=data.pixels[where], labels=data.labels[where])
     fault_free = prepared.fault_free[where]
     counts = judge(fault_free, part.labels, fault_free)
-    # What is kept of whole passes is of other batches.
+    # What is kept is of other images.
     prefix = PrefixCache(prepared.forward, part, None, {}, fault_free)
     return replace(
         prepared,
@@ -45,5 +45,5 @@ def on_sample(prepared: Prepared, seed: int, count: int) -> Prepared:
         fault_free=fault_free,
         counts=counts,
         prefix=prefix,
-        known=Known(),  # of other images
+        known=Known(),
     )
