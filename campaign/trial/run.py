@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from campaign.faults.streams import derived_seed
 from campaign.lazy import torch
 from campaign.spec.grid import Point
-from campaign.trial.evaluate import Counts, judge
+from campaign.trial.evaluate import Counts
 from campaign.trial.known import key_of
 from campaign.trial.neurons import Hit, Strikes
 from campaign.trial.setup import Prepared
@@ -90,7 +90,7 @@ def run_trial(prepared: Prepared, point: Point) -> Outcome:
             for part, (_, images) in zip(parts, maps, strict=True)
         ]
     )
-    return tally.outcome(judge(logits, prepared.data.labels, prepared.fault_free))
+    return tally.outcome(prepared.judge(logits))
 
 
 def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[int, range]]:
@@ -120,7 +120,7 @@ def _counts(
     logits = _answers(prepared, point.ber, point.seed, range(len(prepared.data)), tally, changed)
     if logits is None:
         return prepared.counts
-    counts = judge(logits, prepared.data.labels, prepared.fault_free)
+    counts = prepared.judge(logits)
     prepared.known.keep(key, counts)
     return counts
 

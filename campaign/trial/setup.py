@@ -20,7 +20,7 @@ from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
-from campaign.trial.evaluate import Counts, TestSet, by_margin, judge
+from campaign.trial.evaluate import Counts, Judge, TestSet, by_margin, judge
 from campaign.trial.forward import Forward
 from campaign.trial.known import Known
 from campaign.trial.memory import Storage, Stored, constant_bits, exposed_bits, write
@@ -117,6 +117,11 @@ class Prepared:
     neurons: Neurons | None = None
     reference: bool = False
     known: Known = field(default_factory=Known, compare=False)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Tells what answers under faults are worth."""
+        return Judge(self.data.labels, self.fault_free)
 
     @cached_property
     def by_margin(self) -> NDArray[np.int64]:
