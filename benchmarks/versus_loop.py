@@ -1,214 +1,35 @@
 """Whole trials against the loop that one writes without this package, turn by turn.
 
-uv run python benchmarks/versus_loop.py [--case cifar_resnet20] [--device cuda] [--ray]
+uv run python benchmarks/versus_loop.py [--case cifar_resnet20] [--grid low] [--device cuda] [--ray]
 
 The loop copies the network, draws a number for every stored bit, flips, and sends a TensorDataset
 through a DataLoader at the best batch size of 64 to 512. It has a process of its own, for workers
-change how theirs allocates memory; the two never compute at the same time. Weights are random
-unless CAMPAIGN_DATA names a folder with `weights/cifar10_resnet20.safetensors`. On a machine that
+change how theirs allocates memory; sides never compute at the same time. Without `--grid`, one
+worker meets a loop of as many threads; `--pair` and `--grid` let two workers of one thread meet a
+loop with the threads that torch takes by itself. PyTorchFI joins where it can be imported. Weights
+of ResNets are random unless CAMPAIGN_DATA names a folder with the ResNet-20. On a machine that
 others use too, `--clock cpu` counts the time of the processor and not the waiting for it.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import importlib.util
-import multiprocessing
-import os
-import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from statistics import median
-from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from cases import CASES, GRIDS, Case, make_case
+from plain import CLOCKS, Clock, LoopProcess, PlainLoop, PyTorchFi, fastest, timed
+from workers import Workers, scaling, successful
 
-from campaign.faults import FAULTS
-from campaign.formats import FORMATS
-from campaign.sources import DATASETS, Images, ModelSource, Preprocess
-from campaign.sources.networks import build_network
-from campaign.spec.grid import Point, Setup, SetupPoints, Targets
-from campaign.trial.evaluate import normalise
-from campaign.trial.worker import TrialWork, TrialWorker, data_asset, model_asset
+from campaign.trial.run import _faulty, _Tally
+from campaign.trial.worker import TrialWork, TrialWorker
 
-CASES = {  # network, pixels of an image, images, trials a turn
-    "digits_cnn": ("digits_cnn", (1, 8, 8), 600, 20),
-    "cifar_resnet20": ("cifar_resnet20", (3, 32, 32), 1000, 1),
-    "resnet18": ("torchvision/resnet18", (3, 224, 224), 32, 1),
-}
-LOADER_BATCHES = (64, 128, 256, 512)
 FORWARD_BATCHES = (16, 64, 128, 256, 512)
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-
-
-@dataclass(frozen=True)
-class Given(ModelSource):
-    """A network with the weights that it is built with, or those of a file."""
-
-    name: ClassVar[str] = "given"
-    architecture: str = ""
-
-    @property
-    def label(self) -> str:
-        return self.architecture
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return Preprocess()
-
-    def digest(self) -> str:
-        return self.architecture
-
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        torch.manual_seed(0)
-        module = build_network(self.architecture)
-        held = Path(os.environ.get("CAMPAIGN_DATA", ".")) / "weights/cifar10_resnet20.safetensors"
-        if self.architecture == "cifar_resnet20" and held.exists():
-            from safetensors.torch import load_file
-
-            module.load_state_dict(load_file(held))
-        return {name: value.numpy() for name, value in module.state_dict().items()}
-
-    def build(self) -> nn.Module:
-        return build_network(self.architecture)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What both sides compute."""
-
-    setup: Setup
-    state: dict[str, NDArray[np.generic]]
-    images: Images
-    per_turn: int
-    ber: float
-
-    @property
-    def assets(self) -> dict[str, object]:
-        how = self.setup.model.preprocess
-        return {model_asset(self.setup): self.state, data_asset(how): self.images}
-
-    def points(self, first: int, count: int) -> list[Point]:
-        return [Point(f"{seed}", self.ber, seed) for seed in range(first, first + count)]
-
-
-def make_case(name: str, arguments: argparse.Namespace) -> Case:
-    network, shape, count, per_turn = CASES[name]
-    model, fault = Given(network), FAULTS.make("bit_flip")
-    pixels = np.random.default_rng(0).integers(0, 256, (arguments.images or count, *shape))
-    images = Images(pixels.astype(np.uint8), np.arange(len(pixels), dtype=np.int64) % 10)
-    setup = Setup(
-        setup_id=name,
-        campaign="benchmark",
-        model_name=name,
-        model=model,
-        dataset_name="random",
-        dataset=DATASETS.make("digits"),
-        dtype=FORMATS.make("fp32"),
-        stack=(),
-        t=None,
-        nonfinite="propagate",
-        fault_name=fault.label,
-        fault=fault,
-        targets=Targets(),
-        compute=arguments.compute,
-    )
-    return Case(setup, model.state(), images, per_turn, arguments.ber)
-
-
-class Clock:
-    """What a process measures with; both set it from the command line."""
-
-    now: Callable[[], float] = staticmethod(time.perf_counter)
-
-
-class PlainLoop:
-    """The loop that one writes."""
-
-    def __init__(self, case: Case, device: torch.device) -> None:
-        self.ber, self.device = case.ber, device
-        self.module = case.setup.model.build().eval().requires_grad_(False)
-        self.module.load_state_dict({k: torch.tensor(v) for k, v in case.state.items()})
-        self.module.to(device)
-        pixels = normalise(torch.tensor(case.images.pixels), case.setup.model.preprocess)
-        self.data = TensorDataset(pixels, torch.tensor(case.images.labels))
-        self.injecting = 0.0
-        self.batch = min(LOADER_BATCHES, key=lambda size: fastest(lambda: self.answer(size), 2))
-
-    def trial(self) -> int:
-        begun = Clock.now()
-        faulty = copy.deepcopy(self.module)
-        for part in faulty.modules():
-            if isinstance(part, nn.Conv2d | nn.Linear):
-                self.flip(part.weight)
-        synchronise(self.device)
-        self.injecting += Clock.now() - begun
-        return self.answer(self.batch, faulty)
-
-    def flip(self, weight: nn.Parameter) -> None:
-        mask = torch.zeros(weight.shape, dtype=torch.int32, device=self.device)
-        for bit in range(32):
-            mask |= (torch.rand(weight.shape, device=self.device) < self.ber).int() << bit
-        weight.data = (weight.data.view(torch.int32) ^ mask).view(torch.float32)
-
-    @torch.inference_mode()
-    def answer(self, batch: int, module: nn.Module | None = None) -> int:
-        correct = 0
-        for images, labels in DataLoader(self.data, batch_size=batch):
-            logits = (module or self.module)(images.to(self.device))
-            correct += int((logits.argmax(1) == labels.to(self.device)).sum())
-        return correct
-
-
-class LoopProcess:
-    """The loop in a process of its own, which sleeps while it is not asked."""
-
-    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(1, context, open_loop, (name, arguments))
-
-    def turn(self) -> tuple[float, float, int]:
-        """Seconds a trial, seconds of its injection, and the batch size."""
-        return self.pool.submit(loop_turn).result()
-
-
-OPEN: dict[str, tuple[Case, PlainLoop]] = {}
-
-
-def open_loop(name: str, arguments: argparse.Namespace) -> None:
-    Clock.now = staticmethod(CLOCKS[arguments.clock])
-    torch.set_num_threads(arguments.threads)
-    case = make_case(name, arguments)
-    OPEN["loop"] = case, PlainLoop(case, torch.device(arguments.device))
-
-
-def loop_turn() -> tuple[float, float, int]:
-    case, loop = OPEN["loop"]
-    loop.injecting = 0.0
-    seconds = timed(lambda: [loop.trial() for _ in range(case.per_turn)])
-    return seconds / case.per_turn, loop.injecting / case.per_turn, loop.batch
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def fastest(work: Callable[[], object], repeats: int) -> float:
-    return min(timed(work) for _ in range(repeats))
-
-
-def timed(work: Callable[[], object]) -> float:
-    begun = Clock.now()
-    work()
-    return Clock.now() - begun
+PEAK_SIDE = 1536
 
 
 def forward_only(worker: TrialWorker, case: Case) -> Callable[[], object]:
@@ -224,88 +45,135 @@ def forward_only(worker: TrialWorker, case: Case) -> Callable[[], object]:
 
 def trials(worker: TrialWorker, case: Case) -> Iterator[Callable[[], object]]:
     """Each a turn of fresh trials."""
-    first = 0
+    first = 1
     while True:
         points = case.points(first, case.per_turn)
         first += case.per_turn
         yield lambda points=points: successful(worker, case, points)
 
 
-def successful(worker: TrialWorker, case: Case, points: Sequence[Point]) -> None:
-    for record in worker.trials(case.setup, points, 1):
-        if record.status != "ok":
-            raise RuntimeError(record.error)
-
-
 def compare(name: str, arguments: argparse.Namespace) -> None:
-    """Print a table of one case."""
+    """Print a table of one case: one worker, turn by turn with the loops."""
     case, gpu = make_case(name, arguments), arguments.device == "cuda"
     work = TrialWork("benchmark", threads=arguments.threads, use_gpu=gpu)
     workers = [replace(work, mode=mode).open(case.assets.get) for mode in ("fast", "reference")]
     fast, reference = (trials(worker, case) for worker in workers)
-    loop = LoopProcess(name, arguments)
+    loops = {"loop": LoopProcess(name, arguments, PlainLoop, arguments.threads)}
+    if importlib.util.find_spec("pytorchfi") is None:
+        print("pytorchfi cannot be imported: not compared")
+    else:
+        loops["pytorchfi"] = LoopProcess(name, arguments, PyTorchFi, arguments.threads)
     forward = forward_only(workers[0], case)
-    loop.turn(), next(fast)(), next(reference)()
-    spent: dict[str, list[float]] = {"fast": [], "reference": [], "loop": [], "forward": []}
+    next(fast)(), next(reference)()
+    spent: dict[str, list[float]] = {}
+    injecting = 0.0
     for _ in range(arguments.repeats):
-        spent["fast"].append(timed(next(fast)) / case.per_turn)
-        seconds, injecting, batch = loop.turn()
-        spent["loop"].append(seconds)
-        spent["reference"].append(timed(next(reference)) / case.per_turn)
-        spent["forward"].append(timed(forward))
-    loop.pool.shutdown()
+        spent.setdefault("fast", []).append(timed(next(fast)) / case.per_turn)
+        for kind, loop in loops.items():
+            turn = loop.turn(case.per_turn)
+            spent.setdefault(kind, []).append(turn.seconds)
+            injecting = turn.injecting / turn.seconds if kind == "loop" else injecting
+        spent.setdefault("reference", []).append(timed(next(reference)) / case.per_turn)
+        spent.setdefault("forward", []).append(timed(forward))
+    batch = loops["loop"].turn(1).batch
+    for loop in loops.values():
+        loop.close()
     compute = next(workers[0].trials(case.setup, case.points(0, 1), 1)).compute
     print(f"\n{name}, {len(case.images.labels)} images, BER {case.ber:g}; ours: {compute}")
     told(spent, len(case.images.labels))
-    print(f"loop: batch {batch}, {injecting / seconds:.0%} of its time in the injection")
+    print(f"loop: batch {batch}, {injecting:.0%} of its time in the injection")
+    if not gpu:
+        limits(workers[0], case, spent)
 
 
 def told(spent: dict[str, list[float]], images: int) -> None:
+    """Print rates, and ratios of the turns."""
     print(f"{'':10} {'trials/h':>10} {'images/s':>10}   loop's time / its, min median max")
     for name, seconds in spent.items():
-        ratios = sorted(a / b for a, b in zip(spent["loop"], seconds, strict=True))
-        spread = f"{ratios[0]:.2f} {median(ratios):.2f} {ratios[-1]:.2f}"
         rate = 1 / median(seconds)
-        print(f"{name:10} {3600 * rate:10.0f} {images * rate:10.0f}   {spread}", flush=True)
-    shares = sorted(a / b for a, b in zip(spent["forward"], spent["fast"], strict=True))
-    told = " ".join(f"{share:.0%}" for share in (shares[0], median(shares), shares[-1]))
-    print(f"fast, as a share of the forward pass alone at its best batch, min median max: {told}")
+        ratios = spread(spent["loop"], seconds)
+        print(f"{name:10} {3600 * rate:10.0f} {images * rate:10.0f}   {ratios}", flush=True)
+    shares = spread(spent["forward"], spent["fast"])
+    print(f"fast: throughput over that of the forward pass alone, min median max: {shares}")
 
 
-def on_ray(name: str, workers: int, arguments: argparse.Namespace) -> float:
-    """Trials an hour on Ray workers of one thread, from the first row to the last."""
-    from campaign.engines.executors.ray import RayExecutor
-
-    case = make_case(name, arguments)
-    tasks = [SetupPoints(case.setup, tuple(case.points(0, arguments.ray_trials)))]
-    executor, arrivals = RayExecutor(workers=workers, batch_seconds=0.5), []
-    try:
-        executor.start()
-        for records in executor.run(tasks, TrialWork("benchmark", use_gpu=False), case.assets):
-            arrivals.append((time.perf_counter(), len(records)))
-    finally:
-        executor.close()
-    return 3600 * sum(n for _, n in arrivals[1:]) / (arrivals[-1][0] - arrivals[0][0])
+def spread(above: Sequence[float], below: Sequence[float]) -> str:
+    """Least, median and greatest ratio of what was measured in the same turn."""
+    ratios = sorted(a / b for a, b in zip(above, below, strict=True))
+    return f"{ratios[0]:.2f} {median(ratios):.2f} {ratios[-1]:.2f}"
 
 
-def scaling(name: str, arguments: argparse.Namespace) -> None:
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(max(1, arguments.repeats // 3)):
-        for workers, found in rates.items():
-            found.append(on_ray(name, workers, arguments))
-    ratios = sorted(b / a for a, b in zip(rates[1], rates[2], strict=True))
-    told = " ".join(f"{ratio:.2f}" for ratio in (ratios[0], median(ratios), ratios[-1]))
+def limits(worker: TrialWorker, case: Case, spent: dict[str, list[float]]) -> None:
+    """Print what a trial spends beside the forward pass, and how near that is to the peak."""
+    ready = worker._ready(case.setup)
+
+    def inject() -> None:
+        for point in case.points(1000, case.per_turn):
+            with _faulty(ready, point, point.seed, _Tally()):
+                pass
+
+    seconds, trial = fastest(inject, 5) / case.per_turn, median(spent["fast"])
+    print(f"drawing, flipping, reading, undoing: {1e3 * seconds:.2f} ms, {seconds / trial:.1%}")
+    peak = peak_flops()
+    done = ready.cost.inference * len(ready.data) / min(spent["forward"])
     print(
-        f"\n{name} on Ray: {median(rates[1]):.0f} trials/h on one worker, {median(rates[2]):.0f} "
-        f"on two; ratio min median max {told}",
-        flush=True,
+        f"forward pass: {done / 1e9:.0f} GFLOP/s, {done / peak:.0%} of the {peak / 1e9:.0f} that a "
+        "large float32 matrix product or convolution reaches"
     )
+
+
+def peak_flops() -> float:
+    """What these threads reach in float32; libraries differ in which of the two they do best."""
+    factor, layer = torch.rand(PEAK_SIDE, PEAK_SIDE), torch.nn.Conv2d(256, 256, 3, padding=1)
+    images = torch.rand(4, 256, 28, 28).contiguous(memory_format=torch.channels_last)
+    layer.requires_grad_(False).to(memory_format=torch.channels_last)
+    product = 2 * PEAK_SIDE**3 / fastest(lambda: factor @ factor, 5)
+    return max(product, 2 * layer.weight.numel() * 4 * 28**2 / fastest(lambda: layer(images), 5))
+
+
+def against_two(name: str, arguments: argparse.Namespace) -> None:
+    """Print what two workers of one thread do against a loop with torch's own threads.
+
+    Beside the time on the wall, which others on the machine disturb, stands that of the processor,
+    of a loop of one thread: on idle cores two workers take half of theirs on the wall, and a loop
+    of two threads at least half of its own, for it does not use both all the time.
+    """
+    case, kinds = make_case(name, arguments), {"wall": None, "cpu": 1}
+    loops = {
+        clock: LoopProcess(name, Namespace(**{**vars(arguments), "clock": clock}), PlainLoop, count)
+        for clock, count in kinds.items()
+    }
+    workers = Workers(name, arguments, 2)
+    seeds = arguments.seeds or (4 if name in GRIDS else 2 * case.per_turn)
+    ours: dict[str, list[float]] = {"wall": [], "cpu": []}
+    theirs: dict[str, list[float]] = {"wall": [], "cpu": []}
+    for turn in range(arguments.repeats):
+        found = workers.turn(case.batches(1 + turn * seeds, seeds, arguments.batch))
+        for clock, seconds in zip(kinds, found, strict=True):
+            ours[clock].append(seconds)
+            theirs[clock].append(loops[clock].turn(max(1, case.per_turn // 2)).seconds)
+    for side in (*loops.values(), workers):
+        side.close()
+    rates = " to ".join(f"{rate:g}" for rate in sorted({case.rates[0], case.rates[-1]}))
+    print(
+        f"\n{name}, BER {rates}, {case.setup.method}, {case.setup.compute}, "
+        f"{len(case.images.labels)} images, {arguments.repeats} turns of "
+        f"{seeds * len(case.rates)} trials; ratios min median max"
+    )
+    for clock, label in (("wall", "two workers, wall"), ("cpu", "one thread, cpu")):
+        rate, loop = 3600 / median(ours[clock]), 3600 / median(theirs[clock])
+        ratios = spread(theirs[clock], ours[clock])
+        print(f"{label:18} {rate:9.0f} trials/h, loop {loop:9.0f}; {ratios}", flush=True)
 
 
 def main() -> None:
     """Print a table a case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--grid", choices=GRIDS, action="append")
+    parser.add_argument("--pair", action="store_true", help="two workers of one thread, wall time")
+    parser.add_argument("--seeds", type=int, help="of a turn with two workers")
+    parser.add_argument("--batch", type=int, default=4, help="trials that a worker gets at once")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int)
@@ -313,19 +181,21 @@ def main() -> None:
     parser.add_argument("--compute", default="fp32", choices=("fp32", "bf16", "fp16", "tf32"))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
-    parser.add_argument("--ray", action="store_true", help="two Ray workers against one, too")
+    parser.add_argument("--ray", action="store_true", help="two Ray workers against one")
     parser.add_argument("--ray-trials", type=int, default=60)
     arguments = parser.parse_args()
     if arguments.clock == "cpu" and (arguments.device, arguments.threads) != ("cpu", 1):
         parser.error("--clock cpu has a meaning for one thread on the CPU only")
+    two = arguments.grid or arguments.pair
+    if two and (arguments.clock, arguments.device) != ("wall", "cpu"):
+        parser.error("--grid and --pair compare wall time on the CPU")
     Clock.now = staticmethod(CLOCKS[arguments.clock])
     torch.set_num_threads(arguments.threads)
-    if importlib.util.find_spec("pytorchfi") is None:
-        print("pytorchfi is not installed: not compared")
-    for name in arguments.case or CASES:
-        compare(name, arguments)
-        if arguments.ray:
-            scaling(name, arguments)
+    for name in arguments.grid or ():
+        against_two(name, arguments)
+    for name in arguments.case or (() if arguments.grid else CASES):
+        work = scaling if arguments.ray else against_two if two else compare
+        work(name, arguments)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -137,6 +138,49 @@ def _order(count: int) -> NDArray[np.int64]:
     return np.argsort(Stream(0, "dataset", "subset", 64).uniform(count), kind="stable")
 
 
+@dataclass(frozen=True)
+class Judge:
+    """Counts outcomes against what is asked of the fault-free answers once.
+
+    Args:
+        labels: int64 (n,).
+        fault_free: float32 (n, classes): what the same stored network answers without faults.
+    """
+
+    labels: Tensor
+    fault_free: Tensor
+
+    @cached_property
+    def _best(self) -> Tensor:
+        return _nan_last(self.fault_free).argmax(1)
+
+    @cached_property
+    def _right(self) -> Tensor:
+        return (self._best == self.labels) & self.fault_free.isfinite().all(1)
+
+    def __call__(self, logits: Tensor) -> Counts:
+        """Count the outcomes of logits under faults, float32 (n, classes); see `judge`."""
+        labels, reference = self.labels, self._best
+        finite = logits.isfinite().all(1)
+        ranked = _nan_last(logits)
+        best = ranked.argmax(1)
+        top = ranked.topk(min(5, logits.shape[1]), dim=1).indices  # (n, 5)
+        same = (logits.view(torch.int32) == self.fault_free.view(torch.int32)).all(1) & finite
+        right = (best == labels) & finite
+        changed = (best != reference) & finite
+        counted = (
+            right,
+            (top == labels[:, None]).any(1) & finite,
+            ~finite,
+            same,
+            finite & ~same & ~changed,
+            changed,
+            finite & ~(top == reference[:, None]).any(1),
+            right & ~self._right,
+        )
+        return Counts(labels.numel(), *torch.stack(counted).sum(1).tolist())
+
+
 def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:
     """Count outcomes.
 
@@ -149,26 +193,7 @@ def judge(logits: Tensor, labels: Tensor, fault_free: Tensor) -> Counts:
         Counts; ``n_masked + n_benign + n_sdc + n_nonfinite == n_samples``. An image with a
         non-finite logit is wrong, in top-1 and in top-5, and its own class of outcome.
     """
-    finite = logits.isfinite().all(1)
-    top, best = _ranked(logits)
-    _, reference = _ranked(fault_free)
-    reference_right = (reference == labels) & fault_free.isfinite().all(1)
-    same = (logits.view(torch.int32) == fault_free.view(torch.int32)).all(1) & finite
-    right = (best == labels) & finite
-    changed = (best != reference) & finite
-    in_top = ((top == labels[:, None]).any(1)) & finite
-    kept = ((top == reference[:, None]).any(1)) & finite
-    counted = (
-        right,
-        in_top,
-        ~finite,
-        same,
-        finite & ~same & ~changed,
-        changed,
-        finite & ~kept,
-        right & ~reference_right,
-    )
-    return Counts(labels.numel(), *torch.stack([flag.sum() for flag in counted]).tolist())
+    return Judge(labels, fault_free)(logits)
 
 
 def by_margin(fault_free: Tensor, labels: Tensor) -> NDArray[np.int64]:
@@ -194,8 +219,6 @@ def by_margin(fault_free: Tensor, labels: Tensor) -> NDArray[np.int64]:
     return np.argsort(ranked, kind="stable").astype(np.int64)
 
 
-def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The five best classes (n, 5) and the best (n,); NaN ranks last."""
-    ranked = torch.nan_to_num(logits, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    top = ranked.topk(min(5, logits.shape[1]), dim=1).indices
-    return top, ranked.argmax(1)
+def _nan_last(logits: Tensor) -> Tensor:
+    """Logits in which NaN ranks last."""
+    return torch.nan_to_num(logits, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)

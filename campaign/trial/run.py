@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.faults.streams import derived_seed
 from campaign.lazy import torch
 from campaign.spec.grid import Point
-from campaign.trial.evaluate import Counts, judge
+from campaign.trial.evaluate import Counts
+from campaign.trial.known import key_of
 from campaign.trial.neurons import Hit, Strikes
 from campaign.trial.setup import Prepared
-from campaign.trial.touched import Places, Touched
+from campaign.trial.touched import Touched
 from campaign.trial.worst import flipped_worst
 
 if TYPE_CHECKING:
@@ -70,12 +72,16 @@ class _Tally:
 def run_trial(prepared: Prepared, point: Point) -> Outcome:
     """Run the trial `point`; the network is left as it was, to the bit.
 
-    Images whose weights read back as without faults take the fault-free answers: the network would
-    answer the same. Where activations are exposed, that holds for BER 0 only.
+    Images whose weights read back as without faults take the fault-free answers, and a trial whose
+    weights read as those of a former one takes its counts: the network would answer the same. Where
+    activations are exposed, that holds for BER 0 only.
     """
     tally = _Tally()
     maps = list(fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime))
-    parts = [_answers_under_map(prepared, point.ber, seed, images, tally) for seed, images in maps]
+    if len(maps) == 1:
+        with _faulty(prepared, point, point.seed, tally) as changed:
+            return tally.outcome(_counts(prepared, point, changed, tally))
+    parts = [_answers_under_map(prepared, point, seed, images, tally) for seed, images in maps]
     if all(part is None for part in parts):
         return tally.outcome(prepared.counts)
     logits = torch.cat(
@@ -84,7 +90,7 @@ def run_trial(prepared: Prepared, point: Point) -> Outcome:
             for part, (_, images) in zip(parts, maps, strict=True)
         ]
     )
-    return tally.outcome(judge(logits, prepared.data.labels, prepared.fault_free))
+    return tally.outcome(prepared.judge(logits))
 
 
 def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[int, range]]:
@@ -102,13 +108,43 @@ def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[in
         yield held, range(start, min(start + step, count))
 
 
+def _counts(
+    prepared: Prepared, point: Point, changed: Mapping[str, Touched], tally: _Tally
+) -> Counts:
+    """What a trial of one fault map gives; what is known of equal weights is taken."""
+    alone = prepared.reference or prepared.setup.sampled or prepared.neurons is not None
+    key = key_of(changed) if changed and not alone else None
+    known = prepared.known.get(key)
+    if known is not None:
+        return known
+    logits = _answers(prepared, point.ber, point.seed, range(len(prepared.data)), tally, changed)
+    if logits is None:
+        return prepared.counts
+    counts = prepared.judge(logits)
+    prepared.known.keep(key, counts)
+    return counts
+
+
 def _answers_under_map(
-    prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
+    prepared: Prepared, point: Point, seed: int, images: range, tally: _Tally
 ) -> Tensor | None:
     """Logits of `images` under one fault map; None where nothing reads as other than without."""
-    changed: dict[str, Places] = {}
+    with _faulty(prepared, point, seed, tally) as changed:
+        return _answers(prepared, point.ber, seed, images, tally, changed)
+
+
+@contextmanager
+def _faulty(
+    prepared: Prepared, point: Point, seed: int, tally: _Tally
+) -> Iterator[Mapping[str, Touched]]:
+    """The live network under the fault map of `seed` inside the block, as it was behind it.
+
+    Yields:
+        What reads as other than without faults, by parameter.
+    """
+    changed: dict[str, Touched] = {}
     subject = prepared.subject
-    chosen = _chosen(prepared, ber, seed)
+    chosen = _chosen(prepared, point.ber, seed)
     if prepared.setup.sampled:
         tally.worst = flipped_worst(chosen, prepared.storage)
     try:
@@ -119,12 +155,12 @@ def _answers_under_map(
             tally.add(touched)
             tally.note(touched)
             if touched.changes:
-                changed[name] = touched.places
+                changed[name] = touched
                 touched.places.put(subject.parameters[name], touched.weight)
-        return _answers(prepared, ber, seed, images, tally, changed)
+        yield changed
     finally:
-        for name, places in changed.items():
-            places.put(subject.parameters[name], places.clean)
+        for name, touched in changed.items():
+            touched.places.put(subject.parameters[name], touched.places.clean)
 
 
 def _answers(

@@ -8,6 +8,7 @@ from campaign.faults.images import map_images
 from campaign.lazy import torch
 from campaign.spec.grid import Point
 from campaign.trial.evaluate import judge
+from campaign.trial.known import Known
 from campaign.trial.prefix import PrefixCache
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.setup import Prepared
@@ -36,6 +37,13 @@ def on_sample(prepared: Prepared, seed: int, count: int) -> Prepared:
     part = replace(data, pixels=data.pixels[where], labels=data.labels[where])
     fault_free = prepared.fault_free[where]
     counts = judge(fault_free, part.labels, fault_free)
-    # What is kept of whole passes is of other batches.
+    # What is kept is of other images.
     prefix = PrefixCache(prepared.forward, part, None, {}, fault_free)
-    return replace(prepared, data=part, fault_free=fault_free, counts=counts, prefix=prefix)
+    return replace(
+        prepared,
+        data=part,
+        fault_free=fault_free,
+        counts=counts,
+        prefix=prefix,
+        known=Known(),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,10 @@ from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
 from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
-from campaign.trial.evaluate import Counts, TestSet, by_margin, judge
+from campaign.trial.evaluate import Counts, Judge, TestSet, by_margin, judge
 from campaign.trial.forward import Forward
-from campaign.trial.memory import (
-    Storage,
-    Stored,
-    constant_bits,
-    exposed_bits,
-    write,
-)
+from campaign.trial.known import Known
+from campaign.trial.memory import Storage, Stored, constant_bits, exposed_bits, write
 from campaign.trial.neurons import Neurons
 from campaign.trial.prefix import PrefixCache
 from campaign.trial.subject import StoredSubject
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-PREFIX_BYTES = 256 << 20
+PREFIX_BYTES = 512 << 20
 """Memory of a worker for activations that trials may start from."""
 
 
@@ -104,6 +99,7 @@ class Prepared:
         prefix: From where trials go on.
         neurons: How activations are stored; None where they are not in faultable memory.
         reference: Whether trials take no short cut, each computing all of it.
+        known: What trials gave whose weights may come again.
     """
 
     setup: Setup
@@ -120,35 +116,41 @@ class Prepared:
     prefix: PrefixCache
     neurons: Neurons | None = None
     reference: bool = False
+    known: Known = field(default_factory=Known, compare=False)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Tells what answers under faults are worth."""
+        return Judge(self.data.labels, self.fault_free)
 
     @cached_property
     def by_margin(self) -> NDArray[np.int64]:
         """All images by fault-free margin, the most wrong first; int64 (n,)."""
         return by_margin(self.fault_free, self.data.labels)
 
-    @property
+    @cached_property
     def stored_bits(self) -> int:
         """Payload bits of all exposed parameters."""
         return sum(stored.stored_bits for stored in self.stored.values())
 
-    @property
+    @cached_property
     def check_bits(self) -> int:
         """Check bits of all exposed parameters."""
         return sum(stored.check_bits for stored in self.stored.values())
 
-    @property
+    @cached_property
     def scale_bits(self) -> int:
         """Bits of the number format's scales in protected memory."""
         scales = {name: held.scale for name, held in self.stored.items() if held.scale is not None}
         return constant_bits(scales)
 
-    @property
+    @cached_property
     def constant_bits(self) -> int:
         """Bits of the constants of all methods, in protected memory."""
         held = sum(stored.constant_bits for stored in self.stored.values())
         return held + sum(constant_bits(seen) for seen in self.learnt)
 
-    @property
+    @cached_property
     def exposed_bits(self) -> int:
         """Bits that a fault may hit: parameters once a fault map, activations of all images."""
         written = 0 if self.neurons is None else self.neurons.exposed_bits(len(self.data))
@@ -158,7 +160,12 @@ class Prepared:
 
 
 def prepare(
-    setup: Setup, network: Network, data: TestSet, split: TestSet | None = None
+    setup: Setup,
+    network: Network,
+    data: TestSet,
+    split: TestSet | None = None,
+    *,
+    reference: bool = False,
 ) -> Prepared:
     """Store the exposed weights of `network` as `setup` says and answer without faults.
 
@@ -167,6 +174,7 @@ def prepare(
         network: Its network.
         data: The images that trials are judged on.
         split: The images that methods and attacks learn from, where the setup needs them.
+        reference: Whether trials take no short cut.
 
     Raises:
         ValueError: If no parameter or layer is exposed, a weight or activation cannot be stored
@@ -183,7 +191,9 @@ def prepare(
     forward, learnt = _guarded(forward, storage, stored, split)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
-    prefix = _prefix(forward, storage, stored, data, whole=neurons is not None)
+    prefix = _prefix(
+        forward, storage, stored, data, whole=reference or setup.sampled or neurons is not None
+    )
     fault_free = prefix.fault_free
     if forward.logits_divisor != 1 and not bool(fault_free.isfinite().all()):
         raise ValueError(
@@ -198,21 +208,8 @@ def prepare(
         )
     counts = judge(fault_free, data.labels, fault_free)
     cost = cost_of(forward, stored.values(), storage, data.batch(0, 1))
-    return Prepared(
-        setup,
-        network,
-        storage,
-        stored,
-        forward,
-        data,
-        subject,
-        learnt,
-        fault_free,
-        counts,
-        cost,
-        prefix,
-        neurons,
-    )
+    held = setup, network, storage, stored, forward, data, subject, learnt
+    return Prepared(*held, fault_free, counts, cost, prefix, neurons, reference)
 
 
 def _prefix(

@@ -171,8 +171,8 @@ class TrialWorker:
         for most in placed.batch_sizes(len(data)):
             part = None if split is None else split.in_batches(most)
             try:
-                prepared = prepare(setup, placed.network, data.in_batches(most), part)
-                return replace(prepared, reference=self.work.mode == "reference")
+                batches, reference = data.in_batches(most), self.work.mode == "reference"
+                return prepare(setup, placed.network, batches, part, reference=reference)
             except torch.OutOfMemoryError as error:
                 short_of_memory = error.with_traceback(None)
             torch.cuda.empty_cache()
