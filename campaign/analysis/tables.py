@@ -50,13 +50,15 @@ def write_tables(
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    return write_points(rows, curves(rows, interval=interval), folder, metric)
+    points = curves(rows, interval=interval)
+    return write_points(summary(rows, metric, points=points), points, folder, metric)
 
 
-def write_points(rows: object, points: pd.DataFrame, folder: Path, metric: Metric) -> list[Path]:
-    """The same where `points` is what `curves.curves` gave for `rows`."""
+def write_points(
+    table: pd.DataFrame, points: pd.DataFrame, folder: Path, metric: Metric
+) -> list[Path]:
+    """The same of what `summary` and `curves.curves` gave."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = summary(rows, metric, points=points)
     written = write_grid(table, for_people(table, metric), folder / f"summary_{metric}")
     every = folder / "points.csv"
     every.write_text(_csv(points), encoding="utf-8", newline="\n")
