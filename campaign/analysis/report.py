@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.analysis.cost import costs
+import pandas as pd
+
+from campaign.analysis.cost import costs_of
 from campaign.analysis.cost_table import write_costs
-from campaign.analysis.curves import curves
+from campaign.analysis.curves import curves_of
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
 from campaign.analysis.page.outcomes import outcomes
@@ -17,7 +19,8 @@ from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
-from campaign.analysis.tables import summary, write_points
+from campaign.analysis.tables import summary_of, write_points
+from campaign.analysis.tolerance import tolerance_of
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,32 @@ def write_report(
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    trials = as_trials(rows)
-    points = curves(trials, interval=interval, precision=precision)
-    cost = costs(trials, metric)
-    table = summary(trials, metric, points=points)
+    return report_of(
+        as_trials(rows),
+        folder,
+        metric,
+        interval=interval,
+        order=order,
+        precision=precision,
+        origin=origin,
+    )
+
+
+def report_of(
+    trials: pd.DataFrame,
+    folder: Path,
+    metric: Metric,
+    *,
+    interval: IntervalName,
+    order: Order,
+    precision: Precision | None,
+    origin: Origin,
+) -> Report:
+    """The same of what `rows.as_trials` gave."""
+    points = curves_of(trials, interval, precision)
+    found = tolerance_of(trials, metric=metric)
+    cost = costs_of(trials, found, metric)
+    table = summary_of(points, found, metric)
     tables = [
         *write_points(table, points, folder / "tables", metric),
         *write_costs(cost, folder / "tables", metric),

@@ -34,15 +34,16 @@ def make_report(
     Raises:
         SetupError: If there are no rows, or the files cannot be written.
     """
-    from campaign.analysis.report import write_report
+    from campaign.analysis.report import report_of
+    from campaign.analysis.rows import as_trials
     from campaign.engines.stores.reader import read_results
 
-    rows, order = read_results(folder), order_of(folder)
+    trials, order = as_trials(read_results(folder)), order_of(folder)
     wanted, origin = precision_in(folder), origin_of(folder)
     try:
         made = [
-            write_report(
-                rows,
+            report_of(
+                trials,
                 folder,
                 metric,
                 interval=interval,

@@ -35,11 +35,12 @@ function drawCurves() {
   const first = Math.min(...rates), last = Math.max(...rates);
   const margin = last > first ? Math.pow(last / first, 0.03) : 3;
   const x = logScale(first / margin, last * margin, frame.left, frame.right);
-  const y = linearScale(low, most + 0.04 * (most - low), frame.bottom, frame.top);
+  const top = most + 0.04 * (most - low);
+  const y = linearScale(low, top, frame.bottom, frame.top);
   const ticks = decades(first / margin, last * margin, Math.max(2, Math.floor((frame.right - frame.left) / 52)));
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": "true" }, axes(frame,
     { scale: x, ticks: (ticks.length > 1 ? ticks : [first, last]).map((b) => [b, rate(b)]) },
-    { scale: y, ticks: shares(low, most, 8).map((s) => [s, percent(s, most - low < 0.05 ? 1 : 0)]) },
+    { scale: y, ticks: shares(low, top, 8).map((s) => [s, percent(s, most - low < 0.05 ? 1 : 0)]) },
     { x: "bit error rate", y: `${data.metric_name} (%)` }));
   const clean = curves.map((c) => c.clean).find(known);
   if (known(clean)) drawing.append(
