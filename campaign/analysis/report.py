@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from campaign.analysis.cost import costs_of
 from campaign.analysis.cost_table import write_costs
-from campaign.analysis.curves import curves_of
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
-from campaign.analysis.page.outcomes import outcomes
-from campaign.analysis.page.subject import Origin, Subject
+from campaign.analysis.page.subject import Origin, gather
 from campaign.analysis.page.write import write_page
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
-from campaign.analysis.tables import summary_of, write_points
-from campaign.analysis.tolerance import tolerance_of
+from campaign.analysis.tables import write_points
 
 
 @dataclass(frozen=True)
@@ -83,29 +79,16 @@ def report_of(
     origin: Origin,
 ) -> Report:
     """The same of what `rows.as_trials` gave."""
-    points = curves_of(trials, interval, precision)
-    found = tolerance_of(trials, metric=metric)
-    cost = costs_of(trials, found, metric)
-    table = summary_of(points, found, metric)
+    made = gather(
+        trials, metric, interval=interval, order=order, precision=precision, origin=origin
+    )
     tables = [
-        *write_points(table, points, folder / "tables", metric),
-        *write_costs(cost, folder / "tables", metric),
+        *write_points(made.summary, made.points, folder / "tables", metric),
+        *write_costs(made.cost, folder / "tables", metric),
     ]
     figures = [
-        *draw_points(points, folder / "figures", metric, interval, order),
-        *draw_pareto(cost, folder / "figures", metric, order),
+        *draw_points(made.points, folder / "figures", metric, interval, order),
+        *draw_pareto(made.cost, folder / "figures", metric, order),
     ]
-    subject = Subject(
-        trials=trials,
-        points=points,
-        summary=table,
-        cost=cost,
-        outcomes=outcomes(trials),
-        metric=metric,
-        interval=interval,
-        order=order,
-        precision=precision,
-        origin=origin,
-        files=[path.relative_to(folder).as_posix() for path in [*tables, *figures]],
-    )
-    return Report(tables, figures, write_page(subject, folder))
+    files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
+    return Report(tables, figures, write_page(replace(made, files=files), folder))

@@ -73,11 +73,11 @@ def page_data(subject: Subject) -> dict[str, Any]:
 
 
 def as_json(data: Mapping[str, Any]) -> str:
-    """JSON that can stand in a page: nothing in it ends a script element.
+    r"""JSON that can stand in a page: nothing in it ends a script element.
 
     Example:
-        >>> as_json({"a": "</script>"})
-        '{"a":"\\\\u003c/script>"}'
+        >>> print(as_json({"a": "</script>"}))
+        {"a":"\u003c/script>"}
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -119,9 +119,7 @@ def _curve(
 def _by_curve(subject: Subject) -> dict[tuple[str, ...], dict[Hashable, Any]]:
     """The summary of each curve with its cost, NaN where rows do not say."""
     columns = [*_COST.values(), "highest_ber", "lowest_ber", "front_of_dtype", "front_of_model"]
-    merged = subject.summary.merge(
-        subject.cost[[*CURVE_KEYS, *columns]], on=CURVE_KEYS, how="left"
-    )
+    merged = subject.summary.merge(subject.cost[[*CURVE_KEYS, *columns]], on=CURVE_KEYS, how="left")
     return {_key(row): row for row in merged.to_dict("records")}
 
 

@@ -59,7 +59,9 @@ def _rates(trials: pd.DataFrame) -> str:
         return "No bit error rate above 0 was measured."
     if len(bers) == 1:
         return f"The BER is {rate_text(bers[0], 3)}."
-    return f"{len(bers)} BERs from {rate_text(bers[0], 3)} to {rate_text(bers[-1], 3)} are measured."
+    return (
+        f"{len(bers)} BERs from {rate_text(bers[0], 3)} to {rate_text(bers[-1], 3)} are measured."
+    )
 
 
 def _maps(subject: Subject) -> str:
@@ -70,8 +72,8 @@ def _maps(subject: Subject) -> str:
     curves = len(subject.points[CURVE_KEYS].drop_duplicates())
     lost = int(subject.points["n_failed"].sum())
     return (
-        f"Each of the {curves} settings (model, number format, protection) meets {maps} independent "
-        "fault maps at each BER; at one seed faults are nested over BERs, and the same for all "
+        f"Each of the {curves} settings (model, number format, protection) meets {maps} "
+        "independent fault maps at each BER; at one seed faults are nested over BERs, and the same for all "
         "protections with words of equal size."
         + (f" {lost} trials gave no result and are left out." if lost else "")
     )
@@ -85,8 +87,8 @@ def _images(subject: Subject, good: pd.DataFrame) -> str:
     count, data = _range(images.min(), images.max()), _names(good["dataset"])
     if subject.estimated:
         return (
-            f"Fault-free accuracy is measured on {count} images of {data}; each fault map is judged "
-            "on a sample of them, against the fault-free answers on the same images, and maps are "
+            f"Fault-free accuracy is measured on {count} images of {data}; each fault map is "
+            "judged on a sample of them, against the fault-free answers on the same images, and maps are "
             "added until the interval is narrow enough."
         )
     return (

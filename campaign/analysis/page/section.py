@@ -71,14 +71,14 @@ def plain_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, name:
         + "</tr>"
         for first, *rest in rows
     )
-    return scrolling(
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", name
-    )
+    return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", name)
 
 
 def scrolling(table: str, name: str) -> str:
     """A table in a frame of its own, reachable by keyboard."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
+    )
 
 
 def links(files: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the sections of a page are made of; no text yet."""
+"""All that the sections of a page are made of; no text yet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from campaign.analysis.cost import costs_of
+from campaign.analysis.curves import curves_of
 from campaign.analysis.order import Order
+from campaign.analysis.page.outcomes import outcomes
 from campaign.analysis.rows import METRIC_NAMES, Metric
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
+from campaign.analysis.tables import summary_of
+from campaign.analysis.tolerance import tolerance_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Subject:
     interval: IntervalName = "bounded"
     order: Order = Order()  # noqa: RUF009 - immutable
     precision: Precision | None = None
-    origin: Origin = Origin()  # noqa: RUF009 - immutable
+    origin: Origin = Origin()
     files: Sequence[str] = ()
 
     @property
@@ -72,3 +77,29 @@ class Subject:
     def metric_name(self) -> str:
         """The accuracy in words."""
         return METRIC_NAMES[self.metric]
+
+
+def gather(
+    trials: pd.DataFrame,
+    metric: Metric = "top1",
+    *,
+    interval: IntervalName = "bounded",
+    order: Order = Order(),  # noqa: B008 - immutable
+    precision: Precision | None = None,
+    origin: Origin = Origin(),
+) -> Subject:
+    """All that a page says of what `rows.as_trials` gave, files apart; see `Subject`."""
+    points = curves_of(trials, interval, precision)
+    found = tolerance_of(trials, metric=metric)
+    return Subject(
+        trials=trials,
+        points=points,
+        summary=summary_of(points, found, metric),
+        cost=costs_of(trials, found, metric),
+        outcomes=outcomes(trials),
+        metric=metric,
+        interval=interval,
+        order=order,
+        precision=precision,
+        origin=origin,
+    )
