@@ -10,6 +10,7 @@ import pandas as pd
 from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
+from campaign.analysis.outcome_figure import draw_outcomes
 from campaign.analysis.page.subject import Origin, gather
 from campaign.analysis.page.write import write_page
 from campaign.analysis.pareto_figure import draw_pareto
@@ -89,6 +90,7 @@ def report_of(
     figures = [
         *draw_points(made.points, folder / "figures", metric, interval, order),
         *draw_pareto(made.cost, folder / "figures", metric, order),
+        *draw_outcomes(made.outcomes, folder / "figures", order),
     ]
     files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
     return Report(tables, figures, write_page(replace(made, files=files), folder))

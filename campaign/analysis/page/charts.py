@@ -103,4 +103,5 @@ def _bands(subject: Subject) -> str:
 
 
 def _print(subject: Subject, kind: str) -> str:
-    return links(p for p in subject.files if p.startswith(f"figures/{kind}_{subject.metric}"))
+    """Links to the figures of a kind."""
+    return links(path for path in subject.files if path.startswith(f"figures/{kind}"))

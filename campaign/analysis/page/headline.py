@@ -13,6 +13,7 @@ from campaign.analysis.markup import Cell, Column, Grid, Number
 from campaign.analysis.page.section import Section, grid, links
 from campaign.analysis.page.subject import Subject
 from campaign.analysis.rows import CURVE_KEYS, VARIANT_KEYS
+from campaign.analysis.styles import BASELINE
 from campaign.analysis.tables import tolerated
 from campaign.analysis.tolerance import DROPS, column_of
 from campaign.text import t_text
@@ -33,12 +34,11 @@ def _grid(subject: Subject) -> Grid:
     models = {name: k for k, name in enumerate(subject.order.of_models(table["model"]))}
     dtypes = {name: k for k, name in enumerate(subject.order.of_dtypes(table["dtype"]))}
     table = table.assign(_m=table["model"].map(models), _d=table["dtype"].map(dtypes))
-    table = table.sort_values(["_m", "_d"], kind="stable", ignore_index=True)
+    table = table.assign(_n=table["method"] != BASELINE)
+    table = table.sort_values(["_m", "_d", "_n"], kind="stable", ignore_index=True)
     varied = [key for key in VARIANT_KEYS if table[key].nunique() > 1]
-    with_t = bool(table["t"].notna().any())
     columns = [
         *(Column((name,), numeric=False) for name in ("Model", "dtype", "Method")),
-        *([Column(("t",))] if with_t else []),
         *(Column((key,), numeric=False) for key in varied),
         Column(("Maps",)),
         *([Column(("Failed",))] if table["n_failed"].any() else []),
@@ -46,10 +46,10 @@ def _grid(subject: Subject) -> Grid:
         *(Column((f"{100 * drop:.4g} pt drop",), "BER at") for drop in DROPS),
         Column(("memory",), "Overhead (%)"),
         Column(("operations",), "Overhead (%)"),
-        Column(("Bits per weight",)),
+        Column(("per weight",), "Bits"),
         Column(("Front",), numeric=False),
     ]
-    rows = [_cells(row, varied, with_t, bool(table["n_failed"].any())) for row in _rows(table)]
+    rows = [_cells(row, varied, bool(table["n_failed"].any())) for row in _rows(table)]
     changes = (table[["model", "dtype"]] != table[["model", "dtype"]].shift()).any(axis=1)
     starts = np.flatnonzero(changes.to_numpy())
     blocks = [rows[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
@@ -60,18 +60,15 @@ def _rows(table: Any) -> list[dict[Hashable, Any]]:  # noqa: ANN401 - pandas has
     return list(table.to_dict("records"))
 
 
-def _cells(
-    row: Mapping[Hashable, Any], varied: list[str], with_t: bool, with_failed: bool
-) -> list[Cell]:
+def _cells(row: Mapping[Hashable, Any], varied: list[str], with_failed: bool) -> list[Cell]:
     """One row, in the order of the columns of `_grid`."""
     memory = row["memory_overhead"]
     bits = row["bits_per_weight"]
-    t = "-" if math.isnan(row["t"]) else Number(t_text(row["t"]))
+    t = () if math.isnan(row["t"]) else (" \u00b7 t=", Number(t_text(row["t"])))
     return [
         (row["model"],),
         (row["dtype"],),
-        (row["method"],),
-        *([(t,)] if with_t else []),
+        (row["method"], *t),
         *((row[key],) for key in varied),
         (str(row["n_seeds"]),),
         *([(str(row["n_failed"]),)] if with_failed else []),

@@ -73,8 +73,8 @@ def _maps(subject: Subject) -> str:
     lost = int(subject.points["n_failed"].sum())
     return (
         f"Each of the {curves} settings (model, number format, protection) meets {maps} "
-        "independent fault maps at each BER; at one seed faults are nested over BERs, and the same for all "
-        "protections with words of equal size."
+        "independent fault maps at each BER; at one seed faults are nested over BERs, and the "
+        "same for all protections with words of equal size."
         + (f" {lost} trials gave no result and are left out." if lost else "")
     )
 
@@ -88,8 +88,8 @@ def _images(subject: Subject, good: pd.DataFrame) -> str:
     if subject.estimated:
         return (
             f"Fault-free accuracy is measured on {count} images of {data}; each fault map is "
-            "judged on a sample of them, against the fault-free answers on the same images, and maps are "
-            "added until the interval is narrow enough."
+            "judged on a sample of them, against the fault-free answers on the same images, and "
+            "maps are added until the interval is narrow enough."
         )
     return (
         f"Accuracy ({subject.metric_name.split()[0]}) is measured on {count} images of {data} for "

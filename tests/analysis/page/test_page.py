@@ -180,14 +180,13 @@ def test_the_first_table_says_what_the_data_says(page: Path) -> None:
     assert len(shown) == len(data["curves"]) == 6
     for curve in data["curves"]:
         style = data["styles"][curve["style"]]
-        t = "-" if style["t"] is None else f"{style['t']:g}"
-        name = ["resnet20", data["dtypes"][curve["dtype"]], style["method"], t]
-        row = next(row for row in shown if row[:4] == name)
-        assert row[6] == f"{100 * curve['clean']:.2f}"
-        assert row[9] == f"{100 * curve['cost']['memory']:.1f}"
+        name = ["resnet20", data["dtypes"][curve["dtype"]], style["label"]]
+        row = next(row for row in shown if row[:3] == name)
+        assert row[5] == f"{100 * curve['clean']:.2f}"
+        assert row[8] == f"{100 * curve['cost']['memory']:.1f}"
         best = curve["tolerated"]["ber_at_5pt"][0]
         if isinstance(best, float):
-            number = row[8].split(" [")[0].replace("\u00d710", "e").removeprefix("10")
+            number = row[7].split(" [")[0].replace("\u00d710", "e").removeprefix("10")
             assert float(number if "e" in number else f"1e{number}") == pytest.approx(
                 best, rel=0.05
             )
