@@ -108,7 +108,7 @@ def _figures(known: pd.DataFrame, order: Order) -> Iterator[Blocks]:
     many = known["model"].nunique() > 1
     for said, part in variants(known):
         for model in order.of_models(part["model"]):
-            own = part[part["model"] == model]
+            own = _without_lone_t(part[part["model"] == model])
             pairs = own[["method", "t"]].drop_duplicates().itertuples(index=False)
             more = [*said, model] if many else said
             yield Blocks(
@@ -119,6 +119,12 @@ def _figures(known: pd.DataFrame, order: Order) -> Iterator[Blocks]:
                 sorted(set(own["ber"])),
                 own,
             )
+
+
+def _without_lone_t(own: pd.DataFrame) -> pd.DataFrame:
+    """Blocks of one method below each other, where no number format has it with several t."""
+    several = own.groupby(["dtype", "method"])["t"].nunique(dropna=False) > 1
+    return own if several.any() else own.assign(t=math.nan)
 
 
 def _draw(axes: Axes, blocks: Blocks) -> None:
@@ -173,6 +179,6 @@ def _footnote(blocks: Blocks) -> str:
     span = bers[0] if len(bers) == 1 else f"{bers[0]} to {bers[-1]}, {len(bers)} rates"
     return (
         f"Share of images, stacked to 100 %, at bit error rates from left to right: {span}. "
-        "Masked: the same logits as without faults; benign: other logits, the same class; SDC: another "
-        "class; DUE: a logit that is not finite."
+        "Masked: the same logits as without faults; benign: other logits, the same class; SDC: "
+        "another class; DUE: a logit that is not finite."
     )
