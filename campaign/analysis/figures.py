@@ -64,8 +64,8 @@ def write_figures(
         order: In which order panels stand.
 
     Returns:
-        The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``; none where there
-        is no BER above 0.
+        The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``; none
+        where there is no BER above 0.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
