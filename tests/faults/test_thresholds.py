@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from campaign.faults import Stream
-from campaign.faults.thresholds import FIRST_BLOCK, MOST_BLOCK, failing_cells, failing_places
+from campaign.faults.places import failing_places
+from campaign.faults.thresholds import FIRST_BLOCK, MOST_BLOCK, failing_cells
 
 RATES = [1e-300, 2**-20, 1e-3, 0.1, 0.5, 0.875, 0.8751, 0.95, 1 - 2**-20, 1.0]
 SIX_SIGMA = 2e-9
