@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _Number = TypeVar("_Number", bound="np.generic")
 FEW = 1024
-"""Hits of a field up to which fields are drawn together: above, one field fills the vector units."""
+"""Hits of a field up to which fields are drawn together; above, each is worth its calls."""
 _FACTORS = 16
 """Numbers of at least 2^-53 whose product is no less than the smallest normal float64."""
 _WORST_DOUBT = 0.05

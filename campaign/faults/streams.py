@@ -125,8 +125,9 @@ class Stream:
 
 
 class Streams:
-    """The `Stream` of each of many words, drawn side by side by one generator: to make one for each
-    takes longer than to draw a hundred numbers.
+    """The `Stream` of each of many words, drawn side by side by one generator.
+
+    To make a generator takes longer than to draw a hundred numbers.
 
     Args:
         seed: The seed of the trial.

@@ -46,6 +46,9 @@ class Places:
         """Write `values`, shaped as `clean`, into these places of `weight`, of any strides."""
         if self.flat is None:
             weight.copy_(values)
+        elif weight.device.type == "cpu" and weight.is_contiguous():
+            # Numpy writes single elements twice as fast as torch.
+            weight.detach().numpy().reshape(-1)[self.flat.numpy()] = values.numpy()
         else:
             weight.put_(self.flat, values)
 
@@ -107,6 +110,7 @@ class Reader:
         self._group = math.lcm(*(spans.words for spans in self._spans or ()))
         usual = MOST_BY_WORDS if self._group == 1 else MOST_BY_BLOCKS
         self._most = self._count * (usual if self.most is None else self.most)
+        self._clean = stored.clean.reshape(-1)
 
     @property
     def by_words(self) -> bool:
@@ -128,7 +132,7 @@ class Reader:
         value, nonfinite = under_policy(
             self._restored(words, struck, index), self.stored, self.storage
         )
-        places = Places(index, self.stored.clean.take(index))
+        places = Places(index, self._clean.index_select(0, index))
         found = counted(self.stored.name, struck)
         return Touched(*found, corrected, detected, nonfinite, value, places)
 
@@ -230,7 +234,7 @@ def spans_of(
 def _gathered(words: Words, places: NDArray[np.int64], struck: Struck | None) -> Words:
     """The words at flat `places`, shape (k,), with the flips of `struck`, which all lie there."""
     index = torch.from_numpy(places).to(words.data.device)
-    data = words.data.reshape(-1)[index]
+    data = words.data.reshape(-1).index_select(0, index)
     if struck is not None:
         if struck.places is places:
             data ^= torch.from_numpy(struck.patterns).to(data.device)
