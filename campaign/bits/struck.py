@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _CARRIERS = ((8, "uint8"), (16, "int16"), (32, "int32"), (64, "int64"))
+_WORTH_ALL = 8
+"""With a flip for every so many words, to gather and sort out words costs more than all of them."""
 MANY = 1 << 16
 """Flips of one field from which on their fingerprint is made in another way."""
 
@@ -33,6 +35,11 @@ class Struck(NamedTuple):
         """How many bits flip."""
         return self.positions.size
 
+    @property
+    def words(self) -> int:
+        """How many words have a flipped bit."""
+        return self.places.size
+
     def applied(self, words: Words) -> Words:
         """The words with the flips; `words` is left unchanged."""
         data = words.data.clone(memory_format=torch.contiguous_format)
@@ -51,11 +58,56 @@ class Struck(NamedTuple):
         positions, which says the same in a fifth of the time.
         """
         if self.bits > MANY:
-            dtype = "<u4" if self.positions[-1] < 1 << 32 else "<u8"
-            yield hashlib.sha256(self.positions.astype(dtype).data).digest()
+            yield _digest(self.positions)
             return
         yield self.places.astype("<i8", copy=False).data
         yield self.patterns.astype("<i8", copy=False).data
+
+
+class Strewn(NamedTuple):
+    """Flips in so many of the words that all words are gone through: as of `Struck`."""
+
+    mask: NDArray[np.unsignedinteger]
+    """What each word is XORed with, shape (n,)."""
+    positions: NDArray[np.int64]
+
+    @property
+    def bits(self) -> int:
+        """How many bits flip."""
+        return self.positions.size
+
+    @property
+    def words(self) -> int:
+        """How many words have a flipped bit."""
+        return int(np.count_nonzero(self.mask))
+
+    def applied(self, words: Words) -> Words:
+        """The words with the flips; `words` is left unchanged."""
+        name = next(name for most, name in _CARRIERS if words.width <= most)
+        mask = torch.from_numpy(self.mask.view(name)).to(words.data.device)
+        return Words(words.data ^ mask.view(words.data.shape), words.width)
+
+    def fingerprint(self) -> Iterator[bytes]:
+        """As of `Struck` with more than `MANY` flips."""
+        yield _digest(self.positions)
+
+
+def strike(words: Words, positions: NDArray[np.int64]) -> Struck | Strewn:
+    """What flips at `positions` change, in the form that costs less; arguments as `struck_words`.
+
+    Example:
+        >>> import numpy, torch
+        >>> strike(Words(torch.zeros(9), 8), numpy.array([0, 2, 71])).words
+        2
+    """
+    count = words.data.numel()
+    if positions.size <= MANY or positions.size * _WORTH_ALL < count:
+        return struck_words(words, positions)
+    ordered, places, bits = _split(words, positions)
+    name = next(f"uint{most}" for most, _ in _CARRIERS if words.width <= most)
+    mask = np.zeros(count, dtype=name)
+    np.add.at(mask, places, np.left_shift(mask.dtype.type(1), bits.astype(name)))
+    return Strewn(mask, ordered)
 
 
 def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
@@ -74,17 +126,10 @@ def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
         >>> found.places.tolist(), found.patterns.tolist()
         ([0, 8], [5, 128])
     """
-    width = words.width
-    ordered = _ascending(positions)
-    if ordered.size and (ordered[0] < 0 or ordered[-1] >= words.bits):
-        raise ValueError(f"positions {ordered[0]}..{ordered[-1]}: allowed 0..{words.bits - 1}")
-    if width & (width - 1):
-        places, bits = np.divmod(ordered, width)
-    else:
-        places, bits = ordered >> (width.bit_length() - 1), ordered & (width - 1)
+    ordered, places, bits = _split(words, positions)
     single = np.left_shift(1, bits, out=bits)
     again = places[1:] == places[:-1]
-    dtype = next(name for most, name in _CARRIERS if width <= most)
+    dtype = next(name for most, name in _CARRIERS if words.width <= most)
     if not again.any():
         return Struck(places, single.astype(dtype), ordered)
     first = np.append(True, ~again)
@@ -93,6 +138,30 @@ def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
     # Of the flips until one of the others, itself included, as many as are others start no word.
     np.add.at(patterns, others - np.arange(1, others.size + 1), single[others])
     return Struck(places[starts], patterns.astype(dtype), ordered)
+
+
+class _Split(NamedTuple):
+    """Positions, ascending, and of each its word and its bit in it."""
+
+    ordered: NDArray[np.int64]
+    places: NDArray[np.int64]
+    bits: NDArray[np.int64]
+
+
+def _split(words: Words, positions: NDArray[np.int64]) -> _Split:
+    """Arguments and errors as of `struck_words`."""
+    width, ordered = words.width, _ascending(positions)
+    if ordered.size and (ordered[0] < 0 or ordered[-1] >= words.bits):
+        raise ValueError(f"positions {ordered[0]}..{ordered[-1]}: allowed 0..{words.bits - 1}")
+    if width & (width - 1):
+        return _Split(ordered, *np.divmod(ordered, width))
+    return _Split(ordered, ordered >> (width.bit_length() - 1), ordered & (width - 1))
+
+
+def _digest(ordered: NDArray[np.int64]) -> bytes:
+    """sha256 of ascending positions, at least one."""
+    dtype = "<u4" if ordered[-1] < 1 << 32 else "<u8"
+    return hashlib.sha256(ordered.astype(dtype).data).digest()
 
 
 def _ascending(positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from campaign.lazy import np
 
@@ -153,11 +153,11 @@ class Streams:
         counter, empty = np.zeros(4, dtype=np.uint64), np.zeros(_AT_ONCE, dtype=np.uint64)
         counter[0] = start // _AT_ONCE
         inner = {"counter": counter, "key": counter[:2]}
-        state = {"bit_generator": "Philox", "state": inner, "buffer": empty}
+        state: dict[str, Any] = {"bit_generator": "Philox", "state": inner, "buffer": empty}
         state |= {"buffer_pos": _AT_ONCE, "has_uint32": 0, "uinteger": 0}
         for row, place in enumerate(which):
             inner["key"] = self._keys[place]
-            self._bits.state = state
+            self._bits.state = cast("Any", state)
             numbers[row] = self._bits.random_raw(count)
         return numbers
 

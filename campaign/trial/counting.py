@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from campaign.bits.struck import Struck
+from campaign.bits.struck import Strewn, Struck
 
 
-def counted(name: str, struck: Mapping[str, Struck]) -> tuple[int, int, bytes]:
+def counted(name: str, struck: Mapping[str, Struck | Strewn]) -> tuple[int, int, bytes]:
     """Flipped bits and words of a parameter, and their digest as of `Faults`.
 
     Args:
@@ -22,5 +22,5 @@ def counted(name: str, struck: Mapping[str, Struck]) -> tuple[int, int, bytes]:
         digest.update(f"{name}\0{field}\0".encode())
         for part in held.fingerprint():
             digest.update(part)
-    bits, words = zip(*((held.bits, held.places.size) for held in struck.values()), strict=True)
+    bits, words = zip(*((held.bits, held.words) for held in struck.values()), strict=True)
     return sum(bits), sum(words), digest.digest()

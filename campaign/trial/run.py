@@ -67,15 +67,23 @@ class _Tally:
         )
 
 
-def run_trial(prepared: Prepared, point: Point) -> Outcome:
+def run_trial(prepared: Prepared, point: Point, drawn: Flips | None = None) -> Outcome:
     """Run the trial `point`; the network is left as it was, to the bit.
 
     Images whose weights read back as without faults take the fault-free answers: the network would
     answer the same. Where activations are exposed, that holds for BER 0 only.
+
+    Args:
+        prepared: The setup.
+        point: The trial.
+        drawn: The flips of its first fault map, where they are drawn already.
     """
     tally = _Tally()
     maps = list(fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime))
-    parts = [_answers_under_map(prepared, point.ber, seed, images, tally) for seed, images in maps]
+    parts = [
+        _answers_under_map(prepared, _Map(point.ber, *held, None if place else drawn), tally)
+        for place, held in enumerate(maps)
+    ]
     if all(part is None for part in parts):
         return tally.outcome(prepared.counts)
     logits = torch.cat(
@@ -102,13 +110,22 @@ def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[in
         yield held, range(start, min(start + step, count))
 
 
-def _answers_under_map(
-    prepared: Prepared, ber: float, seed: int, images: range, tally: _Tally
-) -> Tensor | None:
-    """Logits of `images` under one fault map; None where nothing reads as other than without."""
+class _Map(NamedTuple):
+    """A fault map of a trial."""
+
+    ber: float
+    seed: int
+    images: range
+    drawn: Flips | None
+    """Its flips, where they are drawn already."""
+
+
+def _answers_under_map(prepared: Prepared, under: _Map, tally: _Tally) -> Tensor | None:
+    """Logits of its images under one fault map; None where all reads as without faults."""
     changed: dict[str, Places] = {}
-    subject = prepared.subject
-    chosen = _chosen(prepared, ber, seed)
+    subject, chosen = prepared.subject, under.drawn
+    if chosen is None:
+        chosen = _chosen(prepared, under.ber, under.seed)
     if prepared.setup.sampled:
         tally.worst = flipped_worst(chosen, prepared.storage)
     try:
@@ -121,27 +138,23 @@ def _answers_under_map(
             if touched.changes:
                 changed[name] = touched.places
                 touched.places.put(subject.parameters[name], touched.weight)
-        return _answers(prepared, ber, seed, images, tally, changed)
+        return _answers(prepared, under, tally, changed)
     finally:
         for name, places in changed.items():
             places.put(subject.parameters[name], places.clean)
 
 
 def _answers(
-    prepared: Prepared,
-    ber: float,
-    seed: int,
-    images: range,
-    tally: _Tally,
-    changed: Collection[str],
+    prepared: Prepared, under: _Map, tally: _Tally, changed: Collection[str]
 ) -> Tensor | None:
     """Logits of the live network, with faults in its activations where these are exposed."""
-    forward, neurons = prepared.forward, prepared.neurons
-    if neurons is None or ber == 0:
+    forward, neurons, images = prepared.forward, prepared.neurons, under.images
+    if neurons is None or under.ber == 0:
         if prepared.reference:
             return forward.answers(prepared.data, images)
         return prepared.prefix.answers_from(changed, images) if changed else None
-    strikes = Strikes(neurons, prepared.setup.fault, ber=ber, seed=seed, images=images)
+    fault = prepared.setup.fault
+    strikes = Strikes(neurons, fault, ber=under.ber, seed=under.seed, images=images)
     logits = forward.answers(prepared.data, images, strikes.visit)
     for hit in strikes.hits():
         tally.add(hit)

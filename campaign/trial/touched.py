@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.bits import Words
-from campaign.bits.struck import Struck, struck_words
+from campaign.bits.struck import MANY, Struck, struck_words
 from campaign.faults import FieldKey
 from campaign.formats import NumberFormat
 from campaign.formats.blocks import block_members, broadcast_at
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_BY_WORDS = 1 / 2
 """Share of the words of a tensor from which on it is read whole: measured on ResNet-18."""
+MOST_BY_VIEW = 1 / 8
+"""The same where words are numbers as they stand: above `campaign.bits.struck.MANY` flips."""
 MOST_BY_BLOCKS = 1 / 32
 """The same where words decode in blocks."""
 
@@ -111,6 +113,8 @@ class Reader:
         usual = MOST_BY_WORDS if self._group == 1 else MOST_BY_BLOCKS
         self._most = self._count * (usual if self.most is None else self.most)
         self._clean = stored.clean.reshape(-1)
+        self._plain = set(stored.fields) == {"payload"} and stored.scale is None
+        self._plain &= all(_passes(method) for method in self._stack)
 
     @property
     def by_words(self) -> bool:
@@ -123,7 +127,7 @@ class Reader:
         flips = {field: positions for field, positions in flips.items() if positions.size}
         if not flips:
             return None
-        if self._spans is None or self._words_at_most(flips) > self._most:
+        if self._spans is None or self._words_at_most(flips) > self._worth_words(flips):
             return self._reread_whole(chosen)
         struck = {f: struck_words(self.stored.fields[f], p) for f, p in flips.items()}
         hit = self._hit(struck, self._spans)
@@ -142,6 +146,11 @@ class Reader:
         found = faults.flipped_bits, faults.flipped_words, faults.digest
         places = Places(None, self.stored.clean)
         return Touched(*found, corrected, detected, nonfinite, weight, places)
+
+    def _worth_words(self, flips: Mapping[str, NDArray[np.int64]]) -> float:
+        """Up to how many words are read by themselves."""
+        many = self.most is None and sum(positions.size for positions in flips.values()) > MANY
+        return self._count * MOST_BY_VIEW if many and self._plain else self._most
 
     def _words_at_most(self, flips: Mapping[str, NDArray[np.int64]]) -> int:
         """A bound on the words to read."""
@@ -214,6 +223,11 @@ class Reader:
                 known = {k: broadcast_at(each, self._shape, index) for k, each in state.items()}
                 value = method.restore(value, known)
         return value
+
+
+def _passes(method: Method) -> bool:
+    """Whether weights are read past the method as they are."""
+    return type(method).decode is Method.decode and type(method).restore is Method.restore
 
 
 def spans_of(
