@@ -83,8 +83,7 @@ class Strewn(NamedTuple):
 
     def applied(self, words: Words) -> Words:
         """The words with the flips; `words` is left unchanged."""
-        name = next(name for most, name in _CARRIERS if words.width <= most)
-        mask = torch.from_numpy(self.mask.view(name)).to(words.data.device)
+        mask = torch.from_numpy(self.mask.view(_carrier(words))).to(words.data.device)
         return Words(words.data ^ mask.view(words.data.shape), words.width)
 
     def fingerprint(self) -> Iterator[bytes]:
@@ -104,9 +103,8 @@ def strike(words: Words, positions: NDArray[np.int64]) -> Struck | Strewn:
     if positions.size <= MANY or positions.size * _WORTH_ALL < count:
         return struck_words(words, positions)
     ordered, places, bits = _split(words, positions)
-    name = next(f"uint{most}" for most, _ in _CARRIERS if words.width <= most)
-    mask = np.zeros(count, dtype=name)
-    np.add.at(mask, places, np.left_shift(mask.dtype.type(1), bits.astype(name)))
+    mask = np.zeros(count, dtype=f"u{_carrier(words).lstrip('u')}")
+    np.add.at(mask, places, np.left_shift(mask.dtype.type(1), bits.astype(mask.dtype)))
     return Strewn(mask, ordered)
 
 
@@ -129,7 +127,7 @@ def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
     ordered, places, bits = _split(words, positions)
     single = np.left_shift(1, bits, out=bits)
     again = places[1:] == places[:-1]
-    dtype = next(name for most, name in _CARRIERS if words.width <= most)
+    dtype = _carrier(words)
     if not again.any():
         return Struck(places, single.astype(dtype), ordered)
     first = np.append(True, ~again)
@@ -138,6 +136,11 @@ def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
     # Of the flips until one of the others, itself included, as many as are others start no word.
     np.add.at(patterns, others - np.arange(1, others.size + 1), single[others])
     return Struck(places[starts], patterns.astype(dtype), ordered)
+
+
+def _carrier(words: Words) -> str:
+    """Name of the dtype of the words."""
+    return next(name for most, name in _CARRIERS if words.width <= most)
 
 
 class _Split(NamedTuple):

@@ -141,7 +141,7 @@ class Streams:
 
     def __init__(self, seed: int, places: Iterable[tuple[str, str, int]]) -> None:
         self._keys = [_key_of((seed, *place), _NUMBERS) for place in places]
-        self._bits = np.random.Philox(0)
+        self._bits = np.random.Philox(key=0)
 
     def raw(self, which: Sequence[int], start: int, count: int) -> NDArray[np.uint64]:
         """`Stream.raw` of some streams, from their `start`-th number on, a multiple of 4.

@@ -9,6 +9,10 @@ from campaign.spec.grid import Point
 from campaign.trial.setup import Prepared
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from campaign.faults import FieldKey
     from campaign.faults.subject import Flips
 
 
@@ -17,7 +21,7 @@ class _Pending(NamedTuple):
 
     prepared: Prepared
     point: Point
-    flips: Future[Flips]
+    flips: Future[dict[FieldKey, NDArray[np.int64]]]
 
 
 class DrawsAhead:

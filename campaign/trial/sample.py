@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_sampled(prepared: Prepared, point: Point, drawn: Flips | None = None) -> Outcome:
-    """Run the trial `point` on its images, and say what an estimate needs of it; arguments as of `run_trial`.
+    """Run the trial `point` on its images, and say what an estimate needs of it.
+
+    Arguments are those of `run_trial`.
 
     Raises:
         ValueError: If there are not so many images.
