@@ -68,7 +68,7 @@ def test_a_position_that_stands_twice_is_refused(positions: list[int]) -> None:
         struck_words(noise(8), np.array(positions))
 
 
-@pytest.mark.parametrize("width", [5, 8, 16, 32, 64])
+@pytest.mark.parametrize("width", [5, 8, 32])
 def test_flips_all_over_the_words_are_those_of_single_words(width: int) -> None:
     words, random = noise(width, 3 * MANY), np.random.default_rng(width)
     few, many = (random.permutation(words.bits)[:count] for count in (MANY, MANY + 1))

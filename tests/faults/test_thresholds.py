@@ -134,14 +134,14 @@ def test_fields_drawn_together_flip_as_each_by_itself(rate: float) -> None:
         )
         for place, size in enumerate(sizes)
     }
-    for seed in range(5):
+    for seed in range(5 if rate < 0.1 else 1):
         together = fault.sample_all(memory, rate, seed)
         assert list(together) == list(memory)
         for key, held in memory.items():
             alone = failing_cells(held.words.bits, rate, Stream(seed, *key, 8)).positions
             expected = alone[held.may_flip(alone)]
             assert together[key].dtype == np.int64
-            assert together[key].tolist() == expected.tolist()
+            np.testing.assert_array_equal(together[key], expected)
 
 
 def test_hits_in_doubt_are_settled_by_the_sums_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,8 @@ def test_hits_in_doubt_are_settled_by_the_sums_themselves(monkeypatch: pytest.Mo
     monkeypatch.setattr(by_products, "_arrived", doubtful)
     for seed in range(12):
         found = failing_places(count, rate, stream(seed))
-        assert found.tolist() == failing_cells(count, rate, stream(seed)).positions.tolist()
+        expected = failing_cells(count, rate, stream(seed)).positions
+        np.testing.assert_array_equal(found, expected)
     assert count * rate > FEW
     assert 2 <= asked.count(None) <= 11
 
