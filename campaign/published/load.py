@@ -40,7 +40,7 @@ def load_published(folder: Path = FOLDER) -> tuple[Publication, ...]:
 
 def _read(path: Path) -> list[Publication]:
     try:
-        raw = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # noqa: S506 - makes only text
+        raw = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise SpecError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(raw, list):

@@ -138,9 +138,7 @@ class Claim(_Section):
         return str(self.value) if self.value is not None else f"{self.low} to {self.high}"
 
     def _forms(self) -> int:
-        return sum(
-            form is not None for form in (self.value, self.low, self.at_most, self.words)
-        )
+        return sum(form is not None for form in (self.value, self.low, self.at_most, self.words))
 
     def _lacks(self) -> str:
         names = ("model", "dataset", "dtype", "method", "ber")
@@ -187,6 +185,4 @@ def half_digit(value: Decimal) -> float:
 def _matches(wanted: Mapping[str, str], held: object) -> bool:
     if not isinstance(held, Mapping):
         return False
-    return all(
-        key in held and fnmatchcase(str(held[key]), value) for key, value in wanted.items()
-    )
+    return all(key in held and fnmatchcase(str(held[key]), value) for key, value in wanted.items())
