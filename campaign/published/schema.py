@@ -109,8 +109,9 @@ class Claim(_Section):
             ((self.low is None) != (self.high is None), "low and high come together"),
             ((self.unit is None) != (self.words is not None), "numbers have a unit, words none"),
             (self.tag == "figure" and self.reading_error is None, "a figure has a reading_error"),
+            (self.measurable and self._is_bound(), f"{self.quantity} is one value, or words"),
             (self.measurable and self._lacks(), f"{self.quantity} needs {self._lacks()}"),
-            (self.quantity in MEASURABLE and self._wrong_unit(), "unit does not fit the quantity"),
+            (self.measurable and self._wrong_unit(), "unit does not fit the quantity"),
         ):
             if problem:
                 raise ValueError(f"{self.id}: {told}")
@@ -140,6 +141,9 @@ class Claim(_Section):
     def _forms(self) -> int:
         return sum(form is not None for form in (self.value, self.low, self.at_most, self.words))
 
+    def _is_bound(self) -> bool:
+        return self.low is not None or self.at_most is not None
+
     def _lacks(self) -> str:
         names = ("model", "dataset", "dtype", "method", "ber")
         return ", ".join(name for name in names if getattr(self, name) is None)
@@ -156,6 +160,8 @@ class Publication(_Section):
     """Authors and year, or the name it goes by."""
     arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{4,5}$")] | None = None
     venue: Text | None = None
+    settled_by: Text
+    """What a comparable measurement takes: a spec, a network, a method."""
     claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
 
     @property

@@ -57,7 +57,12 @@ def publication(**changes: Any) -> list[Publication]:
         "ber": "1e-5",
         **changes,
     }
-    whole = {"cite": "S", "venue": "V", "claims": [{k: v for k, v in claim.items() if v}]}
+    whole = {
+        "cite": "S",
+        "venue": "V",
+        "settled_by": "a run",
+        "claims": [{k: v for k, v in claim.items() if v}],
+    }
     return [Publication.model_validate(whole)]
 
 

@@ -34,6 +34,6 @@ def test_errors_are_printed_written_and_told_to_machines(tmp_path: Path) -> None
     assert raw[7]["classes"] == "sign/msb"
     plain = runner.invoke(app, ["bit-errors", str(spec), "--set", "grid.dtype=q2_5"])
     assert "digits_cnn · q2_5 · weight_scaling · t=2" in plain.stdout
-    chosen = ["--set", "grid.dtype=q2_5", "--set", "grid.method=none", "-o", str(csv)]
+    chosen = ["--set", "grid.dtype=q2_5", "--set", "grid.method=weight_scaling", "-o", str(csv)]
     assert runner.invoke(app, ["bit-errors", str(spec), *chosen]).exit_code == 0
     assert len(csv.read_text("utf-8").splitlines()) == 9

@@ -1,5 +1,6 @@
 """Published numbers follow the schema, and name what exists."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from campaign.sources import MODELS
 GOOD = """
 - cite: Someone 2030
   arxiv: "2001.00001"
+  settled_by: a run
   claims:
     - {id: a, about: drop, quantity: other, unit: percent, value: 1.50, where: table 1, tag: table}
 """
@@ -25,6 +27,8 @@ def test_every_published_number_has_a_source_and_a_condition_that_rows_can_have(
     claims = [claim for publication in publications for claim in publication.claims]
     assert len(claims) > 80
     assert {"2411.18993", "2411.19027", "2006.13977"} <= {p.arxiv for p in publications}
+    specs = re.findall(r"specs/\w+\.yaml", " ".join(p.settled_by for p in publications))
+    assert all((Path(__file__).parents[2] / name).exists() for name in specs)
     for claim in claims:
         if claim.measurable:
             assert FORMATS.make(*_parts(claim.dtype)).label == claim.dtype
