@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy.special import ndtri
 
+from campaign.analysis.claim_cells import asked_for, matches
 from campaign.analysis.curves import curves
 from campaign.analysis.rows import CURVE_KEYS, POINT_KEYS, Metric, accuracy, as_trials, numbered
 from campaign.analysis.sequential import Precision
@@ -74,6 +74,9 @@ def claims(
     """
     trials = as_trials(rows)
     trials = trials.assign(accuracy=accuracy(trials, _TOP1))
+    trials = trials[asked_for(trials, published)].reset_index(drop=True)
+    if trials.empty:
+        return pd.DataFrame(columns=COLUMNS)
     points = _with_images(curves(trials, interval=interval, precision=precision))
     found = [
         _row(publication, claim, cell, measured, (origins or {}).get(str(cell["model"])))
@@ -106,30 +109,6 @@ def _with_images(points: pd.DataFrame) -> pd.DataFrame:
         whole = free.groupby(numbered(points, CURVE_KEYS)).transform("max")
         images = images.where(~points["estimated"].astype(bool), whole)
     return points.assign(n_images=images)
-
-
-def matches(claim: Claim, cell: Mapping[Any, Any]) -> bool:
-    """Whether the names of a cell are those of a claim."""
-    assert claim.model is not None
-    assert claim.dataset is not None
-    assert claim.ber is not None
-    named = (
-        (claim.model.rows, cell["model"]),
-        (claim.dataset.rows, cell["dataset"]),
-        (claim.method or (), cell["method"]),
-    )
-    if not all(any(fnmatchcase(held, name) for name in names) for names, held in named):
-        return False
-    exact = ("dtype", "nonfinite", "fault", "targets")
-    faulty = claim.ber > 0
-    stated = [
-        key for key in exact if getattr(claim, key) is not None and (faulty or key != "fault")
-    ]
-    return (
-        all(getattr(claim, key) == cell[key] for key in stated)
-        and math.isclose(float(claim.ber), cell["ber"], rel_tol=1e-6)
-        and (claim.t is None or math.isclose(claim.t, cell["t"], rel_tol=1e-6))
-    )
 
 
 def _measured(
