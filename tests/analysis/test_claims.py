@@ -168,3 +168,20 @@ def test_without_faults_there_is_nothing_to_be_uncertain_of(
     assert [path.name for path in written] == ["claims.csv", "claims.md", "claims.tex"]
     assert pd.read_csv(written[0])["measured"].tolist() == pytest.approx([np.mean(RIGHT)])
     assert "52.00 ± 0.005" in written[1].read_text("utf-8")
+
+
+def test_maps_judged_on_samples_stand_for_all_images() -> None:
+    """Half of the images under each map; the bounds of a gain are then those of both means."""
+    given = rows()
+    faulty = given["ber"] > 0
+    given.loc[faulty, ["n_samples", "n_fault_free", "n_correct_top5"]] = (50, 45, 48)
+    given.loc[faulty, "n_correct"] = given.loc[faulty, "n_correct"] // 2
+    given.loc[~faulty, "n_fault_free"] = 90
+    given[["flipped_worst", "exposed_worst"]] = (0, 30)
+    row = joined(given)
+    assert (row["n_images"], row["verdict"]) == (100, "differ")  # most maps flip nothing here
+    base = joined(given, method=["none"], t=None)
+    gain = joined(given, quantity="top1_gain", unit="points", value="34.4")
+    assert gain["measured"] == pytest.approx(row["measured"] - base["measured"])
+    assert gain["low"] == pytest.approx(row["low"] - base["high"])
+    assert gain["high"] == pytest.approx(row["high"] - base["low"])
