@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.lazy import torch
-from campaign.methods import Method, State
+from campaign.methods import State
 from campaign.methods.recalled import unexposed
 from campaign.networks.fold import fold_batchnorm
 from campaign.networks.stages import cut
