@@ -56,14 +56,17 @@ def make() -> type[Make]:
     return Make
 
 
+def few_images() -> Materials:
+    """The weights of the digits network and the first 500 images."""
+    state, images = read_materials(make_job("retrained"))
+    return Materials(state, images._replace(pixels=images.pixels[:500], labels=images.labels[:500]))
+
+
 @pytest.fixture(scope="session")
 def materials() -> Materials:
-    """The weights and the first 500 images of the digits network."""
-    held = read_materials(make_job("retrained"))
-    images = held.images
-    return Materials(held.state, images._replace(pixels=images.pixels[:500], labels=images.labels[:500]))
+    return few_images()
 
 
 def equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether two state dicts of numpy arrays are the same to the bit."""
-    return list(a) == list(b) and all(a[k].tobytes() == b[k].tobytes() for k in a)
+    return set(a) == set(b) and all(a[k].tobytes() == b[k].tobytes() for k in a)

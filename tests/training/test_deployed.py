@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 import torch
 
 from campaign.faults import FAULTS
-from campaign.formats import FORMATS
-from campaign.sources import DATASETS
-from campaign.sources.pixels import normalise
+from campaign.sources import DATASETS, MODELS
 from campaign.spec.grid import Point, Setup, Targets
 from campaign.training.checkpoint import load
 from campaign.training.job import FitJob, Materials, Trained
@@ -39,7 +36,9 @@ CASES: list[tuple[list[Any], str, Targets]] = [
 """Stack, number format and what is exposed. Without ``quantized`` only fp32 stores what trained."""
 
 
-def prepared(job: FitJob, stack: Any, targets: Targets, trained: Trained, data: TestSet) -> Prepared:
+def prepared(
+    job: FitJob, stack: Any, targets: Targets, trained: Trained, data: TestSet
+) -> Prepared:
     """The trained network, stored."""
     fault, test = FAULTS.make("bit_flip"), DATASETS.make("digits")
     assert job.fmt is not None
@@ -66,13 +65,9 @@ def prepared(job: FitJob, stack: Any, targets: Targets, trained: Trained, data: 
 
 @pytest.fixture(scope="module")
 def data() -> TestSet:
-    how = DATASETS.make("digits").images
-    from campaign.sources import MODELS
-
-    preprocess = MODELS.make("digits_cnn").preprocess
-    return TestSet.load(
-        how(preprocess), preprocess, chosen=None, batch_size=200, device=torch.device("cpu")
-    )
+    how = MODELS.make("digits_cnn").preprocess
+    images = DATASETS.make("digits").images(how)
+    return TestSet.load(images, how, chosen=None, batch_size=200, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("methods", "dtype", "targets"), CASES, ids=str)
@@ -96,7 +91,9 @@ def test_the_deployed_network_answers_as_the_trained_one_to_the_bit(
     ready = prepared(job, make.stack(*methods), targets, trained, data)
     assert torch.equal(ready.fault_free, expected)
     assert trained.status == "finished"
-    moved = [name for name, value in trained.state.items() if (value != materials.state[name]).any()]
+    moved = [
+        name for name, value in trained.state.items() if (value != materials.state[name]).any()
+    ]
     assert len(moved) == len(trained.state)
 
     point = Point("p", 1e-3, 3)
@@ -105,7 +102,9 @@ def test_the_deployed_network_answers_as_the_trained_one_to_the_bit(
     assert torch.equal(ready.forward.answers(data), expected)
 
 
-def test_what_is_read_is_tau_of_what_is_stored(make: Any, materials: Materials, tmp_path: Path, data: TestSet) -> None:
+def test_what_is_read_is_tau_of_what_is_stored(
+    make: Any, materials: Materials, tmp_path: Path, data: TestSet
+) -> None:
     """By numpy, in float64, within a unit in the last place for each rounding."""
     methods = [{SAF: {"function": "scaled_tanh", "gains": True, "a_over_max": 1.3}}]
     job = make.job(*methods, epochs=1, optimizer={"sgd": {"lr": 0.05}})
@@ -129,9 +128,7 @@ def test_what_is_read_is_tau_of_what_is_stored(make: Any, materials: Materials, 
     assert read.tolist() == pytest.approx([bound, -bound], rel=1e-6)
 
 
-def test_folding_batchnorm_into_trained_weights_is_refused(
-    make: Any, materials: Materials
-) -> None:
+def test_folding_batchnorm_into_trained_weights_is_refused(make: Any, materials: Materials) -> None:
     job = make.job(SAF)
     with pytest.raises(ValueError, match="folding changes them; leave out fold_batchnorm"):
         Network.load(
