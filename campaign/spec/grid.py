@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from campaign.faults import FaultModel
@@ -12,6 +12,8 @@ from campaign.methods import Method
 from campaign.methods.base import stack_label
 from campaign.sources import DatasetSource, ModelSource
 from campaign.text import t_text
+from campaign.training.job import FitJob, fit_digest, trained_part
+from campaign.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,32 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How the network of a setup is trained before it is stored.
+
+    Args:
+        recipe_name: Name of the recipe, empty where the spec gives it in place.
+        recipe: The recipe.
+        dataset_name: The dataset that is trained on.
+        dataset: Where it comes from.
+        seed: Of the training.
+        digest: sha256 (hex) of all that decides the trained weights; empty until digests are known.
+    """
+
+    recipe_name: str
+    recipe: Recipe
+    dataset_name: str
+    dataset: DatasetSource
+    seed: int
+    digest: str = ""
+
+    @property
+    def asset(self) -> str:
+        """Under which key workers find the trained weights."""
+        return f"trained:{self.digest}"
+
+
+@dataclass(frozen=True)
 class Setup:
     """What is prepared once and then faulted many times; everything but BER and seed.
 
@@ -101,6 +129,7 @@ class Setup:
         fold_batchnorm: Whether BatchNorm is folded into the layers before it.
         compute: The arithmetic of the forward pass: ``fp32``, ``bf16``, ``fp16`` or ``tf32``.
         sampled: Whether each trial under faults is judged on a sample of images of its own.
+        training: How the network is trained first; None where no method asks for it.
     """
 
     setup_id: str
@@ -122,6 +151,7 @@ class Setup:
     fold_batchnorm: bool = False
     compute: str = "fp32"
     sampled: bool = False
+    training: Training | None = None
 
     @property
     def method(self) -> str:
@@ -132,12 +162,46 @@ class Setup:
     def key(self) -> tuple[str | int, ...]:
         """What tells it from the other setups of one campaign."""
         t = "" if self.t is None else repr(self.t)
-        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        seed = "" if self.train_seed is None else self.train_seed
+        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite, seed)
+
+    @property
+    def train_seed(self) -> int | None:
+        """The seed of its training, None where there is none."""
+        return None if self.training is None else self.training.seed
+
+    def trained(self, *, model: str, dataset: str) -> Setup:
+        """The setup with the digest of its training, from those of checkpoint and images."""
+        if self.training is None:
+            return self
+        digest = fit_digest(
+            model=model,
+            dataset=dataset,
+            recipe=self.training.recipe,
+            methods=trained_part(self.stack),
+            fmt=self.dtype,
+            seed=self.training.seed,
+        )
+        return replace(self, training=replace(self.training, digest=digest))
+
+    def job(self) -> FitJob:
+        """Its training, which other setups may share.
+
+        Raises:
+            ValueError: If there is none, or its digest is not known yet.
+        """
+        held, methods = self.training, trained_part(self.stack)
+        if held is None or not held.digest:
+            raise ValueError(f"{self.label}: it has no training, or its digest is not known yet")
+        fmt = self.dtype if any(method.fits_format for method in methods) else None
+        return FitJob(
+            self.model, held.dataset, held.recipe, methods, fmt, held.seed, held.digest
+        )
 
     @property
     def needs_profile(self) -> str | None:
         """Who learns from the profile split, None where nobody does."""
-        learners = [m.name for m in self.stack if m.observes or m.differentiates]
+        learners = [m.name for m in self.stack if (m.observes and not m.fits) or m.differentiates]
         learners += [self.fault.name] if self.fault.learns else []
         if self.targets.activations and self.dtype.largest is None:
             learners.append(f"the scale of activations in {self.dtype.label}")
@@ -194,6 +258,7 @@ class Setup:
         """Such as ``resnet18 · fp32 · weight_scaling · t=2``; what is as usual goes unsaid."""
         parts = [self.model_name, self.dtype.label, self.method]
         parts += [] if self.t is None else [f"t={t_text(self.t)}"]
+        parts += [] if self.train_seed is None else [f"train_seed={self.train_seed}"]
         variants = {
             "nonfinite": (self.nonfinite, "propagate"),
             "fault": (self.fault_name, "bit_flip"),
