@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from campaign.formats import NumberFormat
+from campaign.methods.fitting import Fitting
 from campaign.methods.moments import Decoded, Settled, Spans, State
 from campaign.registry import Registry, changed_options, describe
 
@@ -43,6 +44,10 @@ class Method:
     A trial reads only the words that a fault touched where `spans` and `pointwise` say that these
     can be read without the others. What overrides `decode` or `restore` and says nothing is read
     whole: slower, never wrong.
+
+    A method may also be *trained*: its network is trained or adapted, by what `fitting` says, before
+    anything is stored. The trained weights then take the place of the model's, `recall` gives each
+    parameter what was learnt for it, and `guard` gets what was learnt instead of what was observed.
 
     With no fault, the weights read back are the same with and without `encode` and `decode`,
     `profile` and the protective part of `restore`: a protection must not change a healthy network.
@@ -89,6 +94,32 @@ class Method:
             return None
         instead = "keep words beyond repair" if self.corrects_blocks else "put it first"
         return f"{codes[-1]} stands before it and would meet cleared words; {instead}"
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network is trained for this method before it is stored."""
+        return False
+
+    @property
+    def fits_format(self) -> bool:
+        """Whether training depends on the number format."""
+        return False
+
+    def fitting(self) -> Fitting:
+        """What this method does in a training; a new object for each training."""
+        return Fitting()
+
+    def recall(self, learnt: State, name: str) -> Method:
+        """The method that acts on the parameter `name`, with what training learnt for it.
+
+        Asked before `choose`, where the method `fits` and was trained. It then acts on parameters
+        that are not exposed too, which read as without faults.
+
+        Args:
+            learnt: What `Fitting.finish` gave.
+            name: The parameter.
+        """
+        return self
 
     @property
     def clears_words(self) -> bool:
@@ -259,7 +290,7 @@ def clears_a_number(fmt: NumberFormat) -> str | None:
     return f"{fmt.label} reads a cleared word as another number than 0"
 
 
-__all__ = ["METHODS", "Decoded", "Method", "Settled", "Spans", "State"]
+__all__ = ["METHODS", "Decoded", "Fitting", "Method", "Settled", "Spans", "State"]
 
 METHODS: Registry[Method] = Registry("method", "campaign.methods", "campaign.methods")
 
