@@ -15,6 +15,7 @@ from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
+from campaign.analysis.trainings import write_trainings
 
 
 class Report(NamedTuple):
@@ -56,7 +57,11 @@ def write_report(
     cost = costs(trials, metric)
     tables, figures = folder / "tables", folder / "figures"
     return Report(
-        [*write_points(trials, points, tables, metric), *write_costs(cost, tables, metric)],
+        [
+            *write_points(trials, points, tables, metric),
+            *write_costs(cost, tables, metric),
+            *write_trainings(points, tables, metric),
+        ],
         [
             *draw_points(points, figures, metric, interval, order),
             *draw_pareto(cost, figures, metric, order),

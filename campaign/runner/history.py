@@ -158,7 +158,7 @@ def folder_of_trial(results: Path, trial_id: str) -> Path:
     raise SpecError(f"{trial_id}: found in {where}; give its folder with --results")
 
 
-_KEY = ("model", "dtype", "method", "t", "nonfinite")
+_KEY = ("model", "dtype", "method", "t", "nonfinite", "train_seed")
 _OF_ESTIMATES = (
     "fault",
     "n_improved",
@@ -213,8 +213,9 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
 
 def _setup_key(columns: Sequence[Any]) -> tuple[str | int, ...]:
     """The key of `Setup` from the columns `_KEY` of a row."""
-    model, dtype, method, t, nonfinite = columns
-    return (model, dtype, method, "" if math.isnan(t) else repr(float(t)), nonfinite)
+    model, dtype, method, t, nonfinite, seed = columns
+    scale = "" if math.isnan(t) else repr(float(t))
+    return (model, dtype, method, scale, nonfinite, "" if math.isnan(seed) else int(seed))
 
 
 def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
@@ -225,6 +226,11 @@ def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ..
         & (rows.method == setup.method)
         & (rows.nonfinite == setup.nonfinite)
         & (rows.t.isna() if setup.t is None else rows.t == setup.t)
+        & (
+            rows.train_seed.isna()
+            if setup.training is None
+            else rows.train_seed == setup.train_seed
+        )
         & (rows.status == "ok")
     )
     part = rows[mine]

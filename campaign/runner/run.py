@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from campaign.runner.report import curves_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult
 from campaign.runner.rounds import Rounds, rows_by_setup
 from campaign.runner.signals import Signals
+from campaign.runner.tasks import failures_of, limited, unfinished
+from campaign.runner.trainer import Split, Trainer
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
 from campaign.spec.identity import Digests, campaign_identity, canonical, identify
@@ -170,11 +172,11 @@ class _Run:
 
     def _records(self, executor: Executor, tasks: list[SetupPoints]) -> Iterator[list[TrialRecord]]:
         with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(load_assets, tasks, self.listener.note)
+            loading = pool.submit(self._loaded, tasks)
             self.listener.note("starting workers")
             executor.start()
             self.signals.install()
-            assets = loading.result()
+            split, assets = loading.result()
         self.signals.stop_with(executor.stop)
         engine = self.spec.engine
         work = TrialWork(
@@ -185,7 +187,13 @@ class _Run:
             use_gpu=engine.gpus_per_worker != 0,
         )
         if self.signals.received is None:
-            yield from executor.run(tasks, work, assets)
+            yield from executor.run(split.ready, work, assets, split.fits)
+
+    def _loaded(self, tasks: list[SetupPoints]) -> tuple[Split, dict[str, object]]:
+        """What waits for trainings and what does not, and what workers read."""
+        trainer = Trainer(self.spec, self.folder, self.listener, self.tracker)
+        split = trainer.split(tasks)
+        return split, {**load_assets(tasks, self.listener.note), **split.assets}
 
     def _ended(self) -> dict[str, Any]:
         """What is known of the session only at its end."""
@@ -245,45 +253,6 @@ class _Telling:
                 self.tracker.trouble = str(error)
             self._told = time.monotonic()
             self._cost = self._told - now
-
-
-def unfinished(
-    grids: Sequence[SetupGrid], done: Mapping[str, str], *, keep_failed: bool
-) -> list[SetupPoints]:
-    """The setups with the points that have no result; a failed one has none, unless kept."""
-
-    def wanted(trial_id: str) -> bool:
-        status = done.get(trial_id)
-        return status is None or (status != "ok" and not keep_failed)
-
-    left = (
-        SetupPoints(grid.setup, tuple(p for p in grid.points() if wanted(p.trial_id)))
-        for grid in grids
-    )
-    return [task for task in left if task.points]
-
-
-def limited(tasks: Sequence[SetupPoints], limit: int | None) -> list[SetupPoints]:
-    """The first `limit` points of the tasks; all of them where it is None."""
-    if limit is None:
-        return list(tasks)
-    taken = []
-    for task in tasks:
-        points = task.points[:limit]
-        limit -= len(points)
-        taken += [SetupPoints(task.setup, points)] if points else []
-    return taken
-
-
-def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
-    """Failed trials by (status, error type, message), the most frequent first."""
-    rows = store.read().select(["status", "error_type", "error"]).to_pylist()
-    causes = Counter(
-        (row["status"], row["error_type"] or "", row["error"] or "")
-        for row in rows
-        if row["status"] != "ok"
-    )
-    return dict(causes.most_common())
 
 
 def _session(job: Job, digests: Digests) -> dict[str, Any]:

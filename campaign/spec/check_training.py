@@ -13,7 +13,7 @@ Problem = tuple[Path, str]
 
 
 def check_training(spec: CampaignSpec) -> Iterator[Problem]:
-    """Trained methods without ``training`` or with recipes that are not there; a test set learnt."""
+    """Trained methods without ``training``, unknown recipes, training on the test set."""
     chosen = spec.training
     for path, stack in _stacks(spec):
         trained = [choice.value for choice in stack if choice.value.fits]
@@ -28,7 +28,7 @@ def check_training(spec: CampaignSpec) -> Iterator[Problem]:
         if len(set(named.values())) > 1:
             told = ", ".join(f"{name}: {recipe}" for name, recipe in named.items())
             yield path, f"one network is trained by one recipe, the stack names several ({told})"
-        for name, recipe in named.items() if chosen is not None else ():
+        for name, recipe in named.items():
             yield from _unknown(chosen, recipe, (*path, name, "recipe"))
     if chosen is not None:
         yield from _section(spec, chosen)
@@ -47,8 +47,8 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
         )
 
 
-def _unknown(chosen: TrainingSpec, recipe: str, path: Path) -> Iterator[Problem]:
-    known = chosen.known_recipes()
+def _unknown(chosen: TrainingSpec | None, recipe: str, path: Path) -> Iterator[Problem]:
+    known = [recipe] if chosen is None else chosen.known_recipes()
     if recipe not in known:
         near = nearest(recipe, known)
         yield path, f"no recipe {recipe!r}{near}; known: {', '.join(known)} (training.recipes)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from campaign.faults import FaultModel
@@ -11,9 +11,8 @@ from campaign.formats import NumberFormat
 from campaign.methods import Method
 from campaign.methods.base import stack_label
 from campaign.sources import DatasetSource, ModelSource
+from campaign.spec.trained import Training as Training
 from campaign.text import t_text
-from campaign.training.job import FitJob, fit_digest, trained_part
-from campaign.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -80,32 +79,6 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Training:
-    """How the network of a setup is trained before it is stored.
-
-    Args:
-        recipe_name: Name of the recipe, empty where the spec gives it in place.
-        recipe: The recipe.
-        dataset_name: The dataset that is trained on.
-        dataset: Where it comes from.
-        seed: Of the training.
-        digest: sha256 (hex) of all that decides the trained weights; empty until digests are known.
-    """
-
-    recipe_name: str
-    recipe: Recipe
-    dataset_name: str
-    dataset: DatasetSource
-    seed: int
-    digest: str = ""
-
-    @property
-    def asset(self) -> str:
-        """Under which key workers find the trained weights."""
-        return f"trained:{self.digest}"
-
-
-@dataclass(frozen=True)
 class Setup:
     """What is prepared once and then faulted many times; everything but BER and seed.
 
@@ -169,34 +142,6 @@ class Setup:
     def train_seed(self) -> int | None:
         """The seed of its training, None where there is none."""
         return None if self.training is None else self.training.seed
-
-    def trained(self, *, model: str, dataset: str) -> Setup:
-        """The setup with the digest of its training, from those of checkpoint and images."""
-        if self.training is None:
-            return self
-        digest = fit_digest(
-            model=model,
-            dataset=dataset,
-            recipe=self.training.recipe,
-            methods=trained_part(self.stack),
-            fmt=self.dtype,
-            seed=self.training.seed,
-        )
-        return replace(self, training=replace(self.training, digest=digest))
-
-    def job(self) -> FitJob:
-        """Its training, which other setups may share.
-
-        Raises:
-            ValueError: If there is none, or its digest is not known yet.
-        """
-        held, methods = self.training, trained_part(self.stack)
-        if held is None or not held.digest:
-            raise ValueError(f"{self.label}: it has no training, or its digest is not known yet")
-        fmt = self.dtype if any(method.fits_format for method in methods) else None
-        return FitJob(
-            self.model, held.dataset, held.recipe, methods, fmt, held.seed, held.digest
-        )
 
     @property
     def needs_profile(self) -> str | None:

@@ -15,6 +15,7 @@ from campaign.methods import Method
 from campaign.registry import changed_options
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup
+from campaign.spec.trained import with_digest
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def identify(grids: Iterable[SetupGrid], digests: Digests) -> list[SetupGrid]:
     found = []
     for grid in grids:
         checkpoint = digests.models[grid.setup.model_name]
-        setup = grid.setup.trained(model=checkpoint, dataset=digests.training or "")
+        setup = with_digest(grid.setup, model=checkpoint, dataset=digests.training or "")
         named = dataclasses.replace(setup, setup_id=setup_id(setup, digests))
         found.append(dataclasses.replace(grid, setup=named))
     return found
@@ -153,7 +154,7 @@ def _recipes(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
 
 
 def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each identity that differs; models and recipes are compared where both have them.
+    """One line for each identity that differs; models and recipes are compared where both are.
 
     Example:
         >>> drift({"fault": "bit_flip", "models": {}}, {"fault": "burst", "models": {}})

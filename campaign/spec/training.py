@@ -34,7 +34,7 @@ def _recipe(raw: Any) -> Choice[Recipe]:  # noqa: ANN401
 def _problems(error: ValidationError) -> list[tuple[Path, str]]:
     known = list(Recipe.model_fields)
     return [
-        (details["loc"], sentence(details, known if len(details["loc"]) == 1 else []))  # type: ignore[arg-type]
+        (details["loc"], sentence(details, known if len(details["loc"]) == 1 else []))
         for details in error.errors(include_url=False)
     ]
 

@@ -279,6 +279,7 @@ def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa
         dtype=setup.dtype.label,
         method=setup.method,
         t=setup.t,
+        train_seed=setup.train_seed,
         nonfinite=setup.nonfinite,
         fault=setup.fault_name,
         targets=setup.targets.label,

@@ -169,7 +169,9 @@ def beside(
         >>> beside([node], 2, cpus=4, gpus=1)
         [{'Alive': True, 'Resources': {'CPU': 8.0, 'GPU': 0.0}}]
     """
-    left = [{"Alive": True, "Resources": dict(n["Resources"])} for n in nodes if n["Alive"]]
+    left: list[dict[str, Any]] = [
+        {"Alive": True, "Resources": dict(n["Resources"])} for n in nodes if n["Alive"]
+    ]
     for _ in range(taken):
         for held in (node["Resources"] for node in left):
             if _fitting(held, cpus, gpus):
