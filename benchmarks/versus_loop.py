@@ -35,7 +35,7 @@ from campaign.formats import FORMATS
 from campaign.sources import DATASETS, Images, ModelSource, Preprocess
 from campaign.sources.networks import build_network
 from campaign.spec.grid import Point, Setup, SetupPoints, Targets
-from campaign.trial.evaluate import normalise
+from campaign.sources.pixels import normalise
 from campaign.trial.worker import TrialWork, TrialWorker, data_asset, model_asset
 
 CASES = {  # network, pixels of an image, images, trials a turn

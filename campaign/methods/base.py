@@ -45,9 +45,9 @@ class Method:
     can be read without the others. What overrides `decode` or `restore` and says nothing is read
     whole: slower, never wrong.
 
-    A method may also be *trained*: its network is trained or adapted, by what `fitting` says, before
-    anything is stored. The trained weights then take the place of the model's, `recall` gives each
-    parameter what was learnt for it, and `guard` gets what was learnt instead of what was observed.
+    A method may also be *trained*: before anything is stored, its network is trained by what
+    `fitting` says. The trained weights take the place of the model's, `recall` gives each parameter
+    what was learnt for it, and `guard` gets what was learnt in place of what `observe` gives.
 
     With no fault, the weights read back are the same with and without `encode` and `decode`,
     `profile` and the protective part of `restore`: a protection must not change a healthy network.
@@ -263,26 +263,6 @@ class Method:
         return 0
 
 
-def stands_by(cls: type, saying: str, moment: str) -> bool:
-    """Whether the class that defines `moment` for `cls`, or a class below it, defines `saying`.
-
-    What a class says of a moment does not hold for a subclass that overrides the moment alone.
-
-    Example:
-        >>> class Doubled(Method):
-        ...     def restore(self, value, state):
-        ...         return value * 2
-        >>> stands_by(Doubled, "pointwise", "restore"), stands_by(Doubled, "spans", "decode")
-        (False, True)
-    """
-    for each in cls.__mro__:
-        if saying in vars(each):
-            return True
-        if moment in vars(each):
-            return False
-    return False
-
-
 def clears_a_number(fmt: NumberFormat) -> str | None:
     """Why a method that clears the words it finds wrong has no meaning for `fmt`, or None."""
     if fmt.zero_word_is_zero:
@@ -290,7 +270,7 @@ def clears_a_number(fmt: NumberFormat) -> str | None:
     return f"{fmt.label} reads a cleared word as another number than 0"
 
 
-__all__ = ["METHODS", "Decoded", "Fitting", "Method", "Settled", "Spans", "State"]
+__all__ = ["METHODS", "Decoded", "Method", "Settled", "Spans", "State"]
 
 METHODS: Registry[Method] = Registry("method", "campaign.methods", "campaign.methods")
 

@@ -1,4 +1,4 @@
-"""What a trained method does while its network is trained: moments, identities unless overridden."""
+"""What a trained method does in a training: moments that are identities unless overridden."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Fitting:
         """Change parameters in place after the optimizer: projections."""
 
     def finish(self, module: nn.Module, context: Context) -> State:
-        """The constants that were learnt, by any names; at the end of an epoch, often more than once.
+        """The constants that were learnt, by any names; asked once, when all is trained.
 
         Where constants belong to a parameter, begin their names with it and a slash. What `prepare`
         renamed or reshaped is answered by `raw`.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from campaign.faults.streams import derived_seed
 from campaign.lazy import torch
 from campaign.training.choice import Part, named, schema
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Range = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], float]
 
 
 class RandomCrop(Part):
@@ -118,3 +117,70 @@ Augmentation = Annotated[
     BeforeValidator(named("augmentation", *NAMES)),
     WithJsonSchema(schema(*NAMES)),
 ]
+
+Change = Callable[["Tensor"], "Tensor"]
+
+
+def augmented(pixels: Tensor, parts: Sequence[Kinds], seed: int) -> Tensor:
+    """Every image changed by all `parts` in their order, each drawn anew.
+
+    Touches no global generator.
+
+    Args:
+        pixels: uint8 (n, channels, height, width), on the CPU; left unchanged.
+        parts: What is done.
+        seed: All that is drawn comes from it.
+
+    Returns:
+        uint8, in the shape of `pixels`.
+    """
+    if not parts:
+        return pixels
+    size = (pixels.shape[-2], pixels.shape[-1])
+    changes = [_change(part, size) for part in parts]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.stack([_changed(image, changes) for image in pixels])
+
+
+def _changed(image: Tensor, changes: Sequence[Change]) -> Tensor:
+    for change in changes:
+        image = change(image)
+    return image
+
+
+def _change(part: Kinds, size: tuple[int, int]) -> Change:
+    """What `part` does to one image of this size; draws from the global generator."""
+    if isinstance(part, Cutout):
+        return partial(_cut_out, part.side)
+    from torchvision.transforms import v2
+
+    options = part.model_dump(exclude={"kind"})
+    match part:
+        case RandomCrop():
+            made = v2.RandomCrop(size, part.padding, padding_mode=part.fill)
+        case RandomResizedCrop():
+            made = v2.RandomResizedCrop(size, scale=part.area, antialias=True)
+        case Flip():
+            made = v2.RandomHorizontalFlip(**options)
+        case Rotation():
+            made = v2.RandomRotation(part.degrees, v2.InterpolationMode.BILINEAR)
+        case ColorJitter():
+            made = v2.ColorJitter(**options)
+        case AutoAugment():
+            made = v2.AutoAugment(v2.AutoAugmentPolicy(part.policy))
+        case RandAugment():
+            made = v2.RandAugment(part.operations, part.magnitude)
+        case TrivialAugment():
+            made = v2.TrivialAugmentWide()
+    change: Change = made
+    return change
+
+
+def _cut_out(side: int, image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    row, column = int(torch.randint(height, ())), int(torch.randint(width, ()))
+    changed = image.clone()
+    top, left = row - side // 2, column - side // 2
+    changed[..., max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)] = 0
+    return changed

@@ -40,7 +40,7 @@ def named(what: str, *names: str) -> Callable[[object], object]:
 def schema(*names: str) -> dict[str, object]:
     """JSON schema of what `named` takes."""
     options = {"type": "object", "maxProperties": 1, "minProperties": 1}
-    each = {"properties": dict.fromkeys(names, {"type": ["object", "null"]})}
+    each = {"properties": {name: {"type": ["object", "null"]} for name in names}}
     return {"anyOf": [{"enum": list(names)}, {**options, **each, "additionalProperties": False}]}
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from campaign.lazy import torch
 from campaign.methods import Method, State
+from campaign.methods.recalled import unexposed
 from campaign.networks.fold import fold_batchnorm
 from campaign.networks.sites import Site, Visit, in_turn
 from campaign.networks.stages import cut
@@ -50,12 +51,15 @@ class Network:
         trained: Parameters by name, float32, as trained.
         kinds: Kind of each parameter: weights, biases, norms, other.
         buffers: Buffers by name, such as the running statistics of BatchNorm, as trained.
+        learnt: What each trained method of its setups learnt, in the order of the stack; nothing
+            where the network was not trained for any.
     """
 
     module: nn.Module
     trained: Mapping[str, Tensor]
     kinds: Mapping[str, str]
     buffers: Mapping[str, Tensor]
+    learnt: tuple[State, ...] = ()
 
     @classmethod
     def load(
@@ -65,18 +69,25 @@ class Network:
         device: torch.device,
         *,
         fold: bool = False,
+        learnt: Sequence[State] = (),
     ) -> Network:
         """Put `state` into `module` on `device`, and `fold` its BatchNorms there.
 
         Raises:
             ValueError: If a BatchNorm cannot be folded; the text names it.
         """
+        if fold and learnt:
+            raise ValueError(
+                "fold_batchnorm: a method was trained on the weights as they are, and folding "
+                "changes them; leave out fold_batchnorm"
+            )
         module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         module = fold_batchnorm(module) if fold else module
         module = module.to(device).eval().requires_grad_(False)
         trained = {n: p.detach().clone() for n, p in module.named_parameters()}
         buffers = {n: b.detach().clone() for n, b in module.named_buffers()}
-        return cls(module, trained, parameter_kinds(module), buffers)
+        held = tuple({name: c.to(device) for name, c in seen.items()} for seen in learnt)
+        return cls(module, trained, parameter_kinds(module), buffers, held)
 
     def reset(self, changed: Mapping[str, Tensor]) -> None:
         """Set every parameter and buffer to `changed` where it stands there, else as trained."""
@@ -180,7 +191,7 @@ def prepare(
         data = whole_blocks(data)
         neurons = neurons_of(setup, storage, forward, data, split)
         forward = forward._replace(stored=neurons.stored)
-    forward, learnt = _guarded(forward, storage, stored, split)
+    forward, learnt = _guarded(forward, storage, stored, split, network.learnt)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
     prefix = _prefix(forward, storage, stored, data, whole=neurons is not None)
@@ -243,7 +254,9 @@ def _stored(
         raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
     slopes = _trained_gradients(storage, names, network, split)
     return storage, {
-        name: write(name, network.trained[name], storage, gradient=slopes.get(name))
+        name: write(
+            name, network.trained[name], storage, gradient=slopes.get(name), learnt=network.learnt
+        )
         for name in names
     }
 
@@ -257,7 +270,7 @@ def _trained_gradients(
         return {}
     if split is None:
         raise ValueError(f"{learner.name} learns from a profile split, and there is none")
-    network.reset({})
+    network.reset(unexposed(network.trained, storage.stack, network.learnt, ()))
     return Forward(network.module).gradients(split, names)
 
 
@@ -265,7 +278,9 @@ def _settled(
     setup: Setup, network: Network, storage: Storage, stored: Mapping[str, Stored]
 ) -> Forward:
     """The live network with every weight as read, and the rest adapted to it."""
-    changed, divisor = {name: held.clean for name, held in stored.items()}, 1.0
+    changed = unexposed(network.trained, storage.stack, network.learnt, stored)
+    changed |= {name: held.clean for name, held in stored.items()}
+    divisor = 1.0
     network.reset(changed)
     for place, method in enumerate(storage.stack):
         states = {name: held.states[place] for name, held in stored.items()}
@@ -277,13 +292,20 @@ def _settled(
 
 
 def _guarded(
-    forward: Forward, storage: Storage, stored: Mapping[str, Stored], split: TestSet | None
+    forward: Forward,
+    storage: Storage,
+    stored: Mapping[str, Stored],
+    split: TestSet | None,
+    trained: Sequence[State],
 ) -> tuple[Forward, tuple[State, ...]]:
-    """The network with the guards of the stack, each learnt behind those before it."""
-    learnt, visits = [], list[Visit]()
+    """The network with the guards of the stack, each learnt behind those before it or `trained`."""
+    learnt, visits, left = [], list[Visit](), iter(trained)
     for method in storage.stack:
         seen: State = {}
-        if method.observes:
+        if method.fits and trained:
+            held = next(left)
+            seen = held if method.guards else {}
+        elif method.observes:
             if split is None:
                 raise ValueError(f"{method.name} learns from a profile split, and there is none")
             seen = method.observe(StoredSubject(forward, stored, storage, split))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
 from campaign.sources import Images, Preprocess
+from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
 from campaign.trial.allocator import keep_freed_memory
-from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
+from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
 from campaign.trial.layout import Placed, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
