@@ -14,7 +14,7 @@ from campaign.sources.columns import read_columns
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup, SetupPoints
 from campaign.spec.identity import Digests
-from campaign.trial.worker import data_asset, fault_asset, model_asset, profile_asset
+from campaign.trial.keys import data_asset, fault_asset, model_asset, profile_asset
 
 Note = Callable[[str], None]
 
