@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from campaign.engines.trackers.base import TrainingCurve
 from campaign.errors import SetupError
 from campaign.records import Failure
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.training_log import State, TrainingLog, TrainingStatus
 from campaign.runner.trainings import (
     Training,
     checkpoint_folder,
@@ -137,11 +138,11 @@ class Trainer:
         self, spec: CampaignSpec, folder: ResultsFolder, listener: Watcher, diary: Diary
     ) -> None:
         self.spec, self.listener, self.diary = spec, listener, diary
-        self.folder = checkpoint_folder(spec, folder)
+        self.folder, self.log = checkpoint_folder(spec, folder), TrainingLog(folder)
+        self.total = self.cached = self.done = 0
+        """Trainings of the tasks; those that had ended well before; those that have in this run."""
         self.failed: dict[str, Failure] = {}
         """Trainings without a result, by label."""
-        self.done = 0
-        """Trainings that ended well in this run."""
 
     def split(self, tasks: Sequence[SetupPoints]) -> Split:
         """The tasks by whether they can run at once; reads finished trainings.
@@ -153,22 +154,27 @@ class Trainer:
         for training in trainings_of(task.setup for task in tasks):
             waiting = tuple(task for task in tasks if task.setup in training.setups)
             trained = finished(self.folder, training.job)
+            told = _Told(training, self)
+            self.total += 1
             if trained is not None and trained.status != "diverged":
+                self.cached += 1
                 found.assets[training.key] = trained
                 found.ready.extend(waiting)
+                told.trained(trained)
             else:
-                found.fits.append(self.fit(training, waiting))
+                told.put("waiting", None)
+                found.fits.append(self.fit(training, waiting, told))
         if found.fits:
-            refuse_shared(found.fits[0].tasks[0].setup)
+            refuse_shared(next(task.setup for task in tasks if task.setup.training is not None))
         return found
 
-    def fit(self, training: Training, waiting: tuple[SetupPoints, ...] = ()) -> Fit:
+    def fit(self, training: Training, waiting: tuple[SetupPoints, ...], told: _Told) -> Fit:
         """The training for an executor."""
         chosen = self.spec.training
         assert chosen is not None
         work = TrainingWork(training.job, self.folder, chosen.cpus, chosen.gpus != 0)
-        told = _Told(training, self)
-        return Fit(training.key, training.label, work, told, waiting, chosen.cpus, chosen.gpus)
+        tasks = tuple(task for task in waiting if task.points)
+        return Fit(training.key, training.label, work, told, tasks, chosen.cpus, chosen.gpus)
 
 
 class _Told:
@@ -186,6 +192,7 @@ class _Told:
         if now - self._noted >= NOTE_EVERY or held.epoch == last:
             self._noted = now
             self.trainer.listener.note(f"training {self.training.label}: {_epoch(held, last)}")
+        self.put("begun", held)
         self._tell(self._epochs)
 
     def ended(self, outcome: FitOutcome) -> None:
@@ -193,6 +200,8 @@ class _Told:
         if outcome.failure is not None:
             trainer.failed[label] = outcome.failure
             failure = outcome.failure
+            state: State = "diverged" if failure.status == "diverged" else "failed"
+            self.put(state, self._epochs[-1] if self._epochs else None, failure.error)
             trainer.listener.note(f"training {label}: {failure.error_type}: {failure.error}")
             return
         if outcome.value is None:
@@ -202,7 +211,23 @@ class _Told:
         trainer.done += 1
         for warning in trained.warnings:
             trainer.listener.note(f"warning: {label}: {warning}")
+        self.trained(trained)
+
+    def trained(self, trained: Trained) -> None:
+        """It has ended well, now or before."""
+        self.put("trained", trained.metrics[-1] if trained.metrics else None)
         self._tell(trained.metrics)
+
+    def put(self, state: State, newest: EpochMetrics | None, error: str = "") -> None:
+        """Say in the results how far it is."""
+        job, label = self.training.job, self.training.label
+        status = TrainingStatus(label, state, 0, job.recipe.epochs, error=error)
+        if newest is not None:
+            judged = newest.validation_accuracy
+            status = replace(
+                status, epoch=newest.epoch, loss=newest.loss, validation_accuracy=judged
+            )
+        self.trainer.log.put(job.digest, status)
 
     def _tell(self, metrics: Sequence[EpochMetrics]) -> None:
         self.trainer.diary.train(training_curve(self.training, metrics))

@@ -39,6 +39,12 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
         yield ("training",), "no method of the grid trains its network; leave it out or add one"
     if isinstance(chosen.recipe, str):
         yield from _unknown(chosen, chosen.recipe, ("training", "recipe"))
+    if spec.fold_batchnorm:
+        yield (
+            ("fold_batchnorm",),
+            "networks are trained with their BatchNorms as they are, and folding changes the "
+            "weights that were trained; leave it out",
+        )
     if chosen.dataset.value == spec.dataset.value:
         yield (
             ("training", "dataset"),
