@@ -37,9 +37,8 @@ def plan_sum(trainings: Sequence[TrainingPlan]) -> str:
     images = sum(row.images or 0 for row in left)
     at_least = "at least " * any(row.images is None for row in left)
     done = len(trainings) - len(left)
-    return (
-        f"{len(trainings)} trainings, {done} of them done; {at_least}{images:,} images to train on"
-    )
+    cost = f"{at_least}{images:,} images to train on"
+    return f"{len(trainings)} trainings, {done} of them done; {cost}"
 
 
 def told(trainings: Sequence[TrainingStatus]) -> list[str]:

@@ -130,7 +130,7 @@ class _Run:
         found = (held.total, held.cached, held.done, failures, self.signals.received)
         result = TrainResult(self.folder.path, held.folder, *found)
         patience = LAST_WORD if result.signal is None else LAST_WORD_AFTER_SIGNAL
-        if self.tracker.uri:
+        if self.tracker.uri and held.total:
             self.tracker.finish(ending_of(result.exit_code), (), timeout=patience)
         return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from campaign.engines.stores.reader import read_results
+from campaign.errors import DriftError, SetupError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.history import plan_with_history, status_of
+from campaign.runner.result import Job, RunOptions
+from campaign.runner.run import train_campaign
+from campaign.runner.training_log import read_log
 from campaign.spec.load import load
 from tests.runner.conftest import Campaign, Ear
 
@@ -108,8 +114,83 @@ def test_a_diverged_training_is_rows_and_the_others_go_on(trained, ear) -> None:
 
 def test_another_recipe_is_drift(trained) -> None:
     trained.run()
-    with pytest.raises(Exception, match="recipe in place, digest: the results have"):
+    with pytest.raises(DriftError, match="recipe in place, digest: the results have"):
         trained.run("training.recipe.epochs=3")
+
+
+def test_train_runs_trainings_alone_and_plan_says_which_are_done(trained, ear) -> None:
+    loaded = load(trained.path, ["training.seeds=2", "output.mlflow=true"])
+    job, options = Job(loaded.spec, loaded.text, loaded.resolved()), RunOptions(trained.results)
+    before = plan_with_history(loaded.spec, trained.results).trainings
+    # 1,197 images less 100 held out are 17 batches of 64, twice
+    assert [(p.images, p.state, p.setups) for p in before] == [(2176, "to do", 2)] * 2
+    found = train_campaign(job, options, ear)
+    assert (found.exit_code, found.total, found.cached, found.trained) == (0, 2, 0, 2)
+    assert read_rows(trained.results) == []
+    after = plan_with_history(loaded.spec, trained.results).trainings
+    assert [p.state for p in after] == ["done"] * 2
+    again = train_campaign(job, options, ear)
+    assert (again.exit_code, again.cached, again.trained) == (0, 2, 0)
+    curves = runs_in_mlflow(trained.results)
+    assert sorted(curves) == [0, 1]
+    for by_epoch in curves.values():
+        assert sorted(by_epoch) == [1, 2]
+        assert 0.9 < by_epoch[2] <= 1
+
+
+def read_rows(folder: Path) -> list[dict[str, object]]:
+    try:
+        return read_results(folder).to_pylist()
+    except SetupError:
+        return []
+
+
+def runs_in_mlflow(results: Path) -> dict[int, dict[int, float]]:
+    """Validation accuracy by epoch of each training, by its seed."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{results.parent / 'mlflow.db'}")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "small")
+    trained = [
+        run
+        for run in client.search_runs([experiment.experiment_id])
+        if run.info.run_name.startswith("training · ")
+    ]
+    return {
+        int(run.data.params["train_seed"]): {
+            point.step: point.value
+            for point in client.get_metric_history(run.info.run_id, "validation_accuracy")
+        }
+        for run in trained
+    }
+
+
+@pytest.mark.ray
+def test_rows_are_those_of_the_inline_executor(trained, ear, monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    settings = ["training.seeds=2", "training.recipe.epochs=1"]
+    assert trained.run(*settings).exit_code == 0
+    inline = rows_of(trained.results)
+    trained.results = trained.root / "results" / "ray"
+    result = trained.run(*settings, ear=ear, executor="ray", workers=2)
+    assert (result.exit_code, result.ran) == (0, 15)
+    assert rows_of(trained.results) == inline
+    assert len(epochs_in(ear)) == 2
+
+
+@pytest.mark.slow
+def test_a_signal_stops_after_the_epoch_and_the_same_command_goes_on(trained) -> None:
+    command = [sys.executable, "-m", "campaign", "train", str(trained.path), "--set"]
+    command += ["training.recipe.epochs=4000", "--results", str(trained.results)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    wait_for_epoch(trained.results / "checkpoints", process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "stopped; the same command goes on" in err
+    (status,) = read_log(trained.results).values()
+    assert status.state == "begun"
+    assert 1 <= status.epoch < 4000
 
 
 @pytest.mark.slow
@@ -118,11 +199,8 @@ def test_killed_in_mid_training_ends_as_an_unbroken_run(trained) -> None:
     command = [sys.executable, "-m", "campaign", "run", str(trained.path), *settings]
     command += ["--results", str(trained.results)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    folder, deadline = trained.results / "checkpoints", time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if list(folder.glob("*.running")):
-            break
-        time.sleep(0.01)
+    folder = trained.results / "checkpoints"
+    wait_for_epoch(folder, process)
     process.kill()
     process.communicate(timeout=60)
     assert not weights_in(trained.results), "it was to be killed in mid-training"
@@ -136,8 +214,17 @@ def test_killed_in_mid_training_ends_as_an_unbroken_run(trained) -> None:
     assert broken
 
 
-def states_of(folder: Path) -> dict[str, bytes]:
-    from safetensors.numpy import load
+def wait_for_epoch(folder: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if list(folder.glob("*.running")):
+            return
+        time.sleep(0.01)
 
+
+def states_of(folder: Path) -> dict[str, bytes]:
     (held,) = weights_in(folder).values()
-    return {name: np.ascontiguousarray(value).tobytes() for name, value in load(held).items()}
+    return {
+        name: np.ascontiguousarray(value).tobytes()
+        for name, value in safetensors.numpy.load(held).items()
+    }
