@@ -16,20 +16,21 @@ def check_training(spec: CampaignSpec) -> Iterator[Problem]:
     """Trained methods without ``training``, unknown recipes, training on the test set."""
     chosen = spec.training
     for path, stack in _stacks(spec):
-        trained = [choice.value for choice in stack if choice.value.fits]
+        trained = {i: choice.value for i, choice in enumerate(stack) if choice.value.fits}
         if trained and chosen is None:
+            first = next(iter(trained.values()))
             yield (
                 path,
-                f"{trained[0].name} trains its network: say on which images, "
+                f"{first.name} trains its network: say on which images, "
                 "such as training: {dataset: {...: {split: train}}}",
             )
-        names = {method.name: getattr(method, "recipe", None) for method in trained}
-        named = {name: recipe for name, recipe in names.items() if recipe}
+        recipes = {i: getattr(method, "recipe", None) for i, method in trained.items()}
+        named = {i: recipe for i, recipe in recipes.items() if recipe}
         if len(set(named.values())) > 1:
-            told = ", ".join(f"{name}: {recipe}" for name, recipe in named.items())
+            told = ", ".join(f"{trained[i].name}: {recipe}" for i, recipe in named.items())
             yield path, f"one network is trained by one recipe, the stack names several ({told})"
-        for name, recipe in named.items():
-            yield from _unknown(chosen, recipe, (*path, name, "recipe"))
+        for i, recipe in named.items():
+            yield from _unknown(chosen, recipe, (*path, i, trained[i].name, "recipe"))
     if chosen is not None:
         yield from _section(spec, chosen)
 

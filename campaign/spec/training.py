@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, WithJsonSchema
@@ -18,15 +19,20 @@ DEFAULT_RECIPE = "finetune"
 """The recipe of a spec that names none; unless the spec says what it is, that of all defaults."""
 
 
-def _recipe(raw: Any) -> Choice[Recipe]:  # noqa: ANN401
-    """A mapping as a recipe; what the author wrote is kept to be written back."""
-    if isinstance(raw, Choice):
+@dataclass(frozen=True)
+class GivenRecipe(Choice[Recipe]):
+    """A recipe with what the author wrote of it, to be written back."""
+
+
+def _recipe(raw: Any) -> GivenRecipe:  # noqa: ANN401
+    """A mapping as a recipe."""
+    if isinstance(raw, GivenRecipe):
         return raw
     if not isinstance(raw, Mapping):
         keys = ", ".join(Recipe.model_fields)
         raise problems_error([((), f"got {raw!r}; allowed: a mapping with keys of {keys}")])
     try:
-        return Choice(Recipe.model_validate(dict(raw)), None, dict(raw))
+        return GivenRecipe(Recipe.model_validate(dict(raw)), None, dict(raw))
     except ValidationError as error:
         raise problems_error(_problems(error)) from None
 
@@ -39,7 +45,7 @@ def _problems(error: ValidationError) -> list[tuple[Path, str]]:
     ]
 
 
-def _recipe_or_name(raw: Any) -> Choice[Recipe] | str:  # noqa: ANN401
+def _recipe_or_name(raw: Any) -> GivenRecipe | str:  # noqa: ANN401
     return raw if isinstance(raw, str) else _recipe(raw)
 
 
@@ -50,9 +56,9 @@ Images = Annotated[
     PlainValidator(chooser(DATASETS, titled=True)),
     WithJsonSchema({"x-registry": "dataset"}),
 ]
-NamedRecipe = Annotated[Choice[Recipe], PlainValidator(_recipe), WithJsonSchema(_FORM)]
+NamedRecipe = Annotated[GivenRecipe, PlainValidator(_recipe), WithJsonSchema(_FORM)]
 RecipeOrName = Annotated[
-    Choice[Recipe] | str,
+    GivenRecipe | str,
     PlainValidator(_recipe_or_name),
     WithJsonSchema({"anyOf": [{"type": "string"}, _FORM]}),
 ]

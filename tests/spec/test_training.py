@@ -68,7 +68,7 @@ def test_every_fault_is_a_line(lines) -> None:
         "{dataset: {...: {split: train}}}"
     )
     (line,) = lines("recipe: long", "recipe: lnog")
-    assert "grid.method[2].trained_saf.recipe: no recipe 'lnog'" in line
+    assert "grid.method[2][0].trained_saf.recipe: no recipe 'lnog'" in line
     assert "long" in line.partition("'lnog'")[2]
     assert line.endswith("known: long, finetune (training.recipes)")
     (line,) = lines("{digits: {split: train}}", "digits")
@@ -81,6 +81,10 @@ def test_every_fault_is_a_line(lines) -> None:
     assert "training.recipe: no recipe 'other'; known: long, finetune" in line
     (line,) = lines("seeds: {start: 3, count: 2}", "recipe: 7")
     assert "training.recipe: got 7; allowed: a mapping with keys of epochs, " in line
+    (line,) = lines("secded]", "{weight_clipping: {trained: true, recipe: finetune}}]")
+    assert (
+        "one network is trained by one recipe, the stack names several (trained_saf: long" in line
+    )
     found = lines("grid:", "fold_batchnorm: true\ngrid:")
     assert "fold_batchnorm: networks are trained with their BatchNorms as they are" in found[0]
     plain = GOOD[GOOD.index("    - trained_saf") : GOOD.index("  ber")]
