@@ -52,7 +52,7 @@ class TrainedSaturatedWeights(Method):
             for ``inverse``.
         gains: Train a factor of each layer's tau(W) too, in protected memory.
         quantized: Train with weights as the number format stores them, by the straight-through
-            rule; meant for stacks in which nothing else changes what is stored.
+            rule; meant for stacks that change nothing else of it and expose all weights.
         recipe: Name of the recipe; None is the default one.
     """
 

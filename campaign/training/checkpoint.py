@@ -70,7 +70,7 @@ def load_running(folder: Path, job: FitJob) -> Running | None:
         digest, metrics = held.pop("digest"), _metrics(held.pop("metrics"))
         running = Running(metrics=metrics, **held)
     except Exception as error:
-        raise SetupError(f"{path}: no epoch of a training ({error}); {ADVICE}") from error
+        raise SetupError(f"{path}: no epoch of a training ({_short(error)}); {ADVICE}") from error
     _refuse_other(path, digest, job)
     return running
 
@@ -126,7 +126,7 @@ def load(folder: Path, job: FitJob) -> Trained:
             held = {name: file.get_tensor(name) for name in file.keys()}
         trained = _trained(told, held)
     except Exception as error:
-        raise SetupError(f"{path}: no trained network ({error}); {ADVICE}") from error
+        raise SetupError(f"{path}: no trained network ({_short(error)}); {ADVICE}") from error
     _refuse_other(path, told["digest"], job)
     return trained
 
@@ -160,6 +160,10 @@ def _plain(metrics: EpochMetrics) -> dict[str, Any]:
 
 def _metrics(held: Sequence[Mapping[str, Any]]) -> tuple[EpochMetrics, ...]:
     return tuple(EpochMetrics(**each) for each in held)
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition('. ')[0][:120]}"
 
 
 def _refuse_other(path: Path, digest: str, job: FitJob) -> None:

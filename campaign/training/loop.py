@@ -64,7 +64,7 @@ def fit(
     if not result_path(folder, job).exists():
         materials = materials or read_materials(job)
         with conditions(threads):
-            _Training(job, materials, torch.device(device)).run(folder, report)
+            Training(job, materials, torch.device(device)).run(folder, report)
     return told_result(folder, job)
 
 
@@ -77,7 +77,7 @@ class Diverged(Exception):
     """A loss or a weight is no finite number."""
 
 
-class _Training:
+class Training:
     """A network in training.
 
     Args:

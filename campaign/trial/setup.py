@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from campaign.lazy import torch
-from campaign.methods import Method, State
+from campaign.methods import State
 from campaign.methods.recalled import unexposed
 from campaign.networks.fold import fold_batchnorm
-from campaign.networks.sites import Site, Visit, in_turn
 from campaign.networks.stages import cut
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.exposure import Exempt
@@ -23,6 +22,7 @@ from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
 from campaign.trial.evaluate import Counts, TestSet, by_margin, judge
 from campaign.trial.forward import Forward
+from campaign.trial.guarded import guarded
 from campaign.trial.memory import (
     Storage,
     Stored,
@@ -191,7 +191,7 @@ def prepare(
         data = whole_blocks(data)
         neurons = neurons_of(setup, storage, forward, data, split)
         forward = forward._replace(stored=neurons.stored)
-    forward, learnt = _guarded(forward, storage, stored, split, network.learnt)
+    forward, learnt = guarded(forward, storage, stored, split, network.learnt)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
     prefix = _prefix(forward, storage, stored, data, whole=neurons is not None)
@@ -289,34 +289,3 @@ def _settled(
         divisor *= settled.logits_divisor
         network.reset(changed)
     return Forward(network.module, None, divisor, compute=setup.compute)
-
-
-def _guarded(
-    forward: Forward,
-    storage: Storage,
-    stored: Mapping[str, Stored],
-    split: TestSet | None,
-    trained: Sequence[State],
-) -> tuple[Forward, tuple[State, ...]]:
-    """The network with the guards of the stack, each learnt behind those before it or `trained`."""
-    learnt, visits, left = [], list[Visit](), iter(trained)
-    for method in storage.stack:
-        seen: State = {}
-        if method.fits and trained:
-            held = next(left)
-            seen = held if method.guards else {}
-        elif method.observes:
-            if split is None:
-                raise ValueError(f"{method.name} learns from a profile split, and there is none")
-            seen = method.observe(StoredSubject(forward, stored, storage, split))
-            # Tensors made in inference mode cannot take part in a gradient.
-            seen = {name: held.clone() for name, held in seen.items()}
-        learnt.append(seen)
-        if method.guards:
-            visits.append(partial(_guard, method, seen))
-            forward = forward._replace(visit=in_turn(visits))
-    return forward, tuple(learnt)
-
-
-def _guard(method: Method, seen: State, site: Site, value: Tensor) -> Tensor:
-    return method.guard(site, value, seen)
