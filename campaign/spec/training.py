@@ -49,7 +49,7 @@ def _recipe_or_name(raw: Any) -> GivenRecipe | str:  # noqa: ANN401
     return raw if isinstance(raw, str) else _recipe(raw)
 
 
-_FORM = {"type": "object", "description": "A recipe: epochs, batch_size, optimizer and the rest."}
+_FORM = {"x-registry": "recipe"}
 NotBool = BeforeValidator(axes.number)
 Images = Annotated[
     Choice[DatasetSource],
