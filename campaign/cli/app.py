@@ -167,6 +167,34 @@ def run(
 
 
 @app.command()
+def train(
+    spec: SpecPath,
+    results: Results = None,
+    settings: Settings = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join; default starts a local one.")
+    ] = None,
+    executor: Annotated[
+        Literal["ray", "inline"] | None, typer.Option(help="Ray, or this process.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run only the trainings of a spec that have not ended yet; run would do them too."""
+    from campaign.cli.progress import listener_for
+    from campaign.cli.show_training import show_trained
+    from campaign.runner.result import Job, RunOptions
+    from campaign.runner.run import train_campaign
+    from campaign.spec.load import load
+
+    loaded = load(spec, settings or ())
+    with listener_for(as_json=as_json) as listener:
+        job = Job(loaded.spec, loaded.text, loaded.resolved())
+        result = train_campaign(job, RunOptions(results, address, executor), listener)
+    show_trained(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """Say how far a campaign is, also while it runs."""
     from campaign.cli.show import show_status

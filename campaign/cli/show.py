@@ -15,6 +15,7 @@ from rich.table import Table
 
 from campaign.analysis.terminal import sparkline
 from campaign.cli.progress import prints_blocks
+from campaign.cli.show_training import plan_sum, planned, told
 from campaign.errors import SpecError
 from campaign.registry import Registry, nearest, options_of
 
@@ -41,6 +42,9 @@ def show_plan(plan: CampaignPlan, *, as_json: bool) -> None:
         seconds = "?" if row.seconds is None else f"{row.seconds:.3g}"
         table.add_row(row.setup.label, str(row.trials), bits, span, seconds)
     console = _console()
+    if plan.trainings:
+        console.print(planned(plan.trainings))
+        print(f"\n{plan_sum(plan.trainings)}\n")
     console.print(table)
     bers = sorted({ber for row in plan.setups for ber in row.bers})
     print(f"\nBER: 0 and {len(bers)} from {bers[0]:g} to {bers[-1]:g}" if bers else "\nBER: 0")
@@ -70,6 +74,7 @@ def _plan_json(plan: CampaignPlan) -> dict[str, Any]:
         "measured": plan.measured,
         "bytes": plan.bytes,
         "warnings": list(plan.warnings()),
+        "trainings": [dataclasses.asdict(row) for row in plan.trainings],
         "setups": [
             {
                 "setup": row.setup.label,
@@ -144,6 +149,8 @@ def show_status(status: CampaignStatus, *, as_json: bool) -> None:
         line = sparkline(means, plain=not prints_blocks())
         table.add_row(row.label, f"{row.ok}/{row.total}", line + ends)
     _console().print(table)
+    for training in told(status.trainings):
+        print(training)
     for kind, error_type, message, count in status.failures:
         print(f"failed: {count} x {kind}: {error_type}: {message}")
     for line in status.capped:

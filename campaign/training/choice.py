@@ -40,7 +40,12 @@ def named(what: str, *names: str) -> Callable[[object], object]:
 def schema(*names: str) -> dict[str, object]:
     """JSON schema of what `named` takes."""
     options = {"type": "object", "maxProperties": 1, "minProperties": 1}
-    each = {"properties": {name: {"type": ["object", "null"]} for name in names}}
+    kinds = {name: f"Options of {name}." for name in names}
+    each = {
+        "properties": {
+            name: {"type": ["object", "null"], "description": text} for name, text in kinds.items()
+        }
+    }
     return {"anyOf": [{"enum": list(names)}, {**options, **each, "additionalProperties": False}]}
 
 

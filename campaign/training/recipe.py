@@ -65,7 +65,11 @@ class Steps(Part):
 class EarlyStop(Part):
     """Stop where the validation accuracy has not risen by more than `delta` for `patience` epochs.
 
-    `delta` is a share of all validation images. The best epoch is kept.
+    The best epoch is kept.
+
+    Args:
+        patience: How many epochs.
+        delta: A share of all validation images.
     """
 
     patience: Annotated[int, Field(ge=1)] = 5

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
-from campaign.sources import Images, Preprocess
+from campaign.sources import Images
 from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
 from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
+from campaign.trial.keys import data_asset as data_asset
+from campaign.trial.keys import fault_asset, profile_asset
+from campaign.trial.keys import model_asset as model_asset
 from campaign.trial.layout import Placed, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
@@ -30,26 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from campaign.faults import FaultModel
-
-
-def model_asset(setup: Setup) -> str:
-    """Under which key workers find the weights of the setup's network."""
-    return f"model:{setup.model_name}"
-
-
-def data_asset(preprocess: Preprocess) -> str:
-    """Under which key workers find the test set in the geometry of `preprocess`."""
-    return f"data:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
-
-
-def profile_asset(preprocess: Preprocess) -> str:
-    """Under which key workers find the images that the profile split is taken from."""
-    return f"profile:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
-
-
-def fault_asset(setup: Setup) -> str:
-    """Under which key workers find the fault model with what its file holds."""
-    return f"fault:{setup.fault_name}"
+    from campaign.methods import State
+    from campaign.training.job import Trained
 
 
 @dataclass(frozen=True)
@@ -112,7 +97,7 @@ class TrialWorker:
         torch.backends.cuda.matmul.allow_tf32 = False
         spare = gpu or work.threads > 1
         self.ahead = DrawsAhead() if spare and work.mode == "fast" else None
-        self._networks: dict[tuple[str, bool, bool], Placed] = {}
+        self._networks: dict[tuple[str, str, bool, bool], Placed] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
@@ -191,16 +176,29 @@ class TrialWorker:
 
     def _network(self, setup: Setup) -> Placed:
         free = self.work.mode == "fast" and may_lie_otherwise(setup, self.device)
-        key = (setup.model_name, setup.fold_batchnorm, free)
+        weights = model_asset(setup)
+        key = (setup.model_name, weights, setup.fold_batchnorm, free)
         if key not in self._networks:
             self._networks.clear()
-            state = cast("Mapping[str, NDArray[np.generic]]", self.assets(model_asset(setup)))
+            state, learnt = self._weights(setup, weights)
             built = setup.model.build()
-            network = Network.load(built, state, self.device, fold=setup.fold_batchnorm)
+            network = Network.load(
+                built, state, self.device, fold=setup.fold_batchnorm, learnt=learnt
+            )
             images = cast("Images", self.assets(data_asset(setup.model.preprocess)))
             two = normalise(torch.tensor(images.pixels[:2]).to(self.device), setup.model.preprocess)
             self._networks[key] = place(network, two, self.work.batch_size, channels_last=free)
         return self._networks[key]
+
+    def _weights(
+        self, setup: Setup, asset: str
+    ) -> tuple[Mapping[str, NDArray[np.generic]], Sequence[State]]:
+        """The state dict of the network, and what each method learnt in its training."""
+        held = self.assets(asset)
+        if setup.training is None:
+            return cast("Mapping[str, NDArray[np.generic]]", held), ()
+        trained = cast("Trained", held)
+        return trained.state, trained.learnt
 
     def _test_set(self, setup: Setup, placed: Placed) -> TestSet:
         """The images that trials are judged on."""
@@ -285,6 +283,7 @@ def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa
         dtype=setup.dtype.label,
         method=setup.method,
         t=setup.t,
+        train_seed=setup.train_seed,
         nonfinite=setup.nonfinite,
         fault=setup.fault_name,
         targets=setup.targets.label,
