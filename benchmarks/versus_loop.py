@@ -34,8 +34,8 @@ from campaign.faults import FAULTS
 from campaign.formats import FORMATS
 from campaign.sources import DATASETS, Images, ModelSource, Preprocess
 from campaign.sources.networks import build_network
-from campaign.spec.grid import Point, Setup, SetupPoints, Targets
 from campaign.sources.pixels import normalise
+from campaign.spec.grid import Point, Setup, SetupPoints, Targets
 from campaign.trial.worker import TrialWork, TrialWorker, data_asset, model_asset
 
 CASES = {  # network, pixels of an image, images, trials a turn

@@ -174,7 +174,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        loss = float(self.fittings.step(self.module, batch, self.criterion, self.context))
+        found = self.fittings.step(self.module, batch, self.criterion, self.context)
+        loss = float(found.detach())
         if not math.isfinite(loss):
             raise Diverged(self._divergence("the loss", step // self.data.steps))
         if self.recipe.gradient_clip is not None:

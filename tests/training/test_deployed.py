@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from campaign.faults import FAULTS
+from campaign.methods import Method, State
+from campaign.methods.fitting import Context, Fitting
+from campaign.networks.sites import Site, watched
 from campaign.sources import DATASETS, MODELS
 from campaign.spec.grid import Point, Setup, Targets
 from campaign.training.checkpoint import load
@@ -18,6 +22,7 @@ from campaign.training.loop import Training
 from campaign.trial.evaluate import TestSet
 from campaign.trial.run import run_trial
 from campaign.trial.setup import Network, Prepared, prepare
+from tests.training.conftest import equal
 
 SAF = "trained_saf"
 ALL = Targets(kinds=("weights", "biases"))
@@ -126,6 +131,86 @@ def test_what_is_read_is_tau_of_what_is_stored(
     read = extreme.stack[0].restore(torch.tensor([torch.inf, -torch.inf]), state)
     bound = float(state["a"]) * float(state["gain"])
     assert read.tolist() == pytest.approx([bound, -bound], rel=1e-6)
+
+
+@dataclass(frozen=True)
+class LearntBounds(Method):
+    """Clamp activations to bounds that are trained alone, one for each site."""
+
+    name: ClassVar[str] = "learnt_bounds"
+
+    @property
+    def fits(self) -> bool:
+        return True
+
+    @property
+    def guards(self) -> bool:
+        return True
+
+    def fitting(self) -> Fitting:
+        return BoundsFitting()
+
+    def guard(self, site: Site, value: torch.Tensor, seen: State) -> torch.Tensor:
+        bound = seen.get(site.label)
+        return value if bound is None else torch.minimum(value, bound)
+
+
+class BoundsFitting(Fitting):
+    """Starts at the largest values of a sample."""
+
+    def prepare(self, module: torch.nn.Module, context: Context) -> None:
+        self.bounds: dict[str, torch.nn.Parameter] = {}
+        largest: dict[str, torch.Tensor] = {}
+
+        def look(site: Site, value: torch.Tensor) -> torch.Tensor:
+            if site.kind == "activation":
+                largest[site.label] = 0.5 * value.max()
+            return value
+
+        with watched(module, look), torch.no_grad():
+            module(context.sample(100).inputs)
+        for place, (label, value) in enumerate(largest.items()):
+            self.bounds[label] = torch.nn.Parameter(value)
+            module.register_parameter(f"bound{place}", self.bounds[label])
+
+    def trained_parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        return list(self.bounds.values())
+
+    def train_mode(self, module: torch.nn.Module) -> None:
+        module.eval()
+
+    def guard(self, site: Site, value: torch.Tensor) -> torch.Tensor:
+        bound = self.bounds.get(site.label)
+        return value if bound is None else torch.minimum(value, bound)
+
+    def finish(self, module: torch.nn.Module, context: Context) -> State:
+        return {label: bound.detach() for label, bound in self.bounds.items()}
+
+
+def test_bounds_of_activations_that_were_learnt_guard_the_deployed_network(
+    make: Any, materials: Materials, tmp_path: Path, data: TestSet
+) -> None:
+    method = LearntBounds()
+    job = replace(make.job("retrained", precision="bf16"), methods=(method,), digest="b" * 64)
+    training = Training(job, materials, torch.device("cpu"))
+    (fitting,) = training.fittings.each
+    assert isinstance(fitting, BoundsFitting)
+    before = [bound.detach().clone() for bound in fitting.bounds.values()]
+    training.run(tmp_path, None)
+    trained = load(tmp_path, job)
+    (learnt,) = trained.learnt
+    assert len(learnt) == 2
+    assert all(float(new) != float(old) for new, old in zip(learnt.values(), before, strict=True))
+    assert equal(trained.state, materials.state)  # weights were frozen
+    ready = prepared(job, (method,), Targets(), trained, data)
+    assert all(torch.equal(ready.learnt[0][label], bound) for label, bound in learnt.items())
+    module = job.model.build()
+    module.load_state_dict({n: torch.tensor(v) for n, v in materials.state.items()})
+    with torch.no_grad(), watched(module, lambda s, v: method.guard(s, v, learnt)):
+        expected = torch.cat([module(data.batch(start)) for start in range(0, len(data), 200)])
+    assert torch.equal(ready.fault_free, expected)
+    unguarded = prepared(job, (), Targets(), trained._replace(learnt=()), data)
+    assert not torch.equal(unguarded.fault_free, expected)
 
 
 def test_folding_batchnorm_into_trained_weights_is_refused(make: Any, materials: Materials) -> None:
