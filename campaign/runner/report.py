@@ -34,6 +34,7 @@ def make_report(
     Raises:
         SetupError: If there are no rows, or the files cannot be written.
     """
+    from campaign.analysis.claim_table import write_claims
     from campaign.analysis.report import report_of
     from campaign.analysis.rows import as_trials
     from campaign.engines.stores.reader import read_results
@@ -53,10 +54,36 @@ def make_report(
             ).paths
             for metric in metrics
         ]
+        made.append(write_claims(claims_of(folder, trials, interval), folder / "tables"))
     except OSError as error:
         where = error.filename or folder
         raise SetupError(f"{where}: cannot be written ({error.strerror})") from None
     return list(dict.fromkeys(path for paths in made for path in paths))
+
+
+def claims_of(folder: Path, rows: object, interval: IntervalName = "bounded") -> pd.DataFrame:
+    """Published numbers beside the rows of a results folder; see `campaign.analysis.claims`."""
+    from campaign.analysis.claims import claims
+    from campaign.published import load_published
+
+    held = ResultsFolder(folder)
+    origins = origins_of(held.read_json(held.resolved))
+    wanted = precision_in(folder)
+    return claims(rows, load_published(), origins=origins, interval=interval, precision=wanted)
+
+
+def origins_of(resolved: object) -> dict[str, dict[str, object]]:
+    """The models of a resolved spec by the names that rows give them; none without a spec."""
+    from campaign.spec.campaign import CampaignSpec
+
+    try:
+        models = CampaignSpec.model_validate(resolved).models
+    except (CampaignError, ValueError):
+        return {}
+    return {
+        choice.title or choice.value.label: {next(iter(choice.raw)): vars(choice.value)}
+        for choice in models
+    }
 
 
 def order_of(folder: Path) -> Order:
