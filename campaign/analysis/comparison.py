@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from campaign.analysis.comparison_cells import CELL_COLUMNS, Held, compared, held_of, joined
+from campaign.analysis.comparison_cells import (
+    CELL_COLUMNS,
+    OTHER_IMAGES,
+    Held,
+    compared,
+    held_of,
+    joined,
+)
 from campaign.analysis.labels import curve_key
 from campaign.analysis.rows import CURVE_KEYS, POINT_KEYS, Metric
 from campaign.analysis.sequential import Precision
@@ -87,6 +94,7 @@ def compare(
     metric: Metric = "top1",
     interval: IntervalName = "bootstrap",
     paired: bool = True,
+    same_images: bool = True,
 ) -> Comparison:
     """The accuracy of `b` less that of `a` at every cell that both have.
 
@@ -109,6 +117,8 @@ def compare(
         metric: ``top1`` or ``top5``.
         interval: How intervals are made; ``bounded`` allows for fault maps not seen.
         paired: False compares all cells as unpaired.
+        same_images: False says that the sides were judged on other images, which the rows do not
+            tell: no cell is paired, or tested, for intervals do not cover the choice of images.
 
     Returns:
         `cells` has the columns of `POINT_KEYS`, those of `across` as ``<key>_a`` and ``<key>_b``,
@@ -134,7 +144,8 @@ def compare(
     cells = joined(left, right, keys, across)
     answered = (cells["n_a"] > 0) & (cells["n_b"] > 0)
     both = cells[(cells["in"] == "both") & answered].reset_index(drop=True)
-    found = compared(both, left, right, keys, interval=interval, paired=paired)
+    why = OTHER_IMAGES if not same_images else "" if paired else "asked for"
+    found = compared(both, left, right, keys, interval=interval, why=why)
     found[["p_adjusted", "differs"]] = math.nan, False
     named = [f"{key}_{side}" for key in across for side in "ab"]
     made = Comparison(

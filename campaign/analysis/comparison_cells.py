@@ -19,6 +19,8 @@ from campaign.analysis.statistics import LEVEL, IntervalName, summarise, wilson
 Array = npt.NDArray[np.float64]
 _DIGITS = 12
 """Of a BER, so that one written in two ways is the same."""
+OTHER_IMAGES = "other test images"
+OTHER_NUMBER = "another number of images"
 CELL_COLUMNS = [
     *("how", "why", "n_a", "n_b", "n_pairs", "mean_a", "mean_b"),
     *("difference", "difference_sd", "low", "high", "n_equal", "n_better"),
@@ -83,17 +85,18 @@ def compared(
     keys: Sequence[str],
     *,
     interval: IntervalName,
-    paired: bool,
+    why: str = "",
 ) -> pd.DataFrame:
-    """The cells that both sides have, with the columns `CELL_COLUMNS`."""
-    found = cells.assign(cell=np.arange(len(cells)))
+    """The cells that both sides have, with the columns `CELL_COLUMNS`; `why` none may be paired."""
+    whole = {"n_a": np.int64, "n_b": np.int64}
+    found = cells.astype(whole).assign(cell=np.arange(len(cells)))
     pairs = _pairs(found, a, b, keys)
     place, count = pairs["cell"].to_numpy(np.intp), len(found)
     found["n_pairs"] = np.bincount(place, minlength=count)
     same = (pairs["digest_a"] == pairs["digest_b"]).to_numpy(float)
     with np.errstate(invalid="ignore"):
         found["same_flips"] = np.bincount(place, same, count) / found["n_pairs"]
-    found["why"] = _why_unpaired(found, known="method" in keys, paired=paired)
+    found["why"] = _why_unpaired(found, known="method" in keys, why=why)
     exact = (found["ber"] == 0) & (found["n_a"] == 1) & (found["n_b"] == 1)
     found["how"] = np.select([exact, found["why"] == ""], ["exact", "paired"], "unpaired")
     found.loc[exact, "why"] = ""
@@ -117,28 +120,27 @@ def _pairs(cells: pd.DataFrame, a: Held, b: Held, keys: Sequence[str]) -> pd.Dat
     return both.merge(cells[[*keys, "cell"]], on=list(keys))
 
 
-def _why_unpaired(cells: pd.DataFrame, *, known: bool, paired: bool) -> pd.Series[str]:
+def _why_unpaired(cells: pd.DataFrame, *, known: bool, why: str) -> pd.Series[str]:
     """Why the trials of each cell are no pairs; empty where they are.
 
     Args:
         cells: With ``n_pairs`` and ``same_flips``.
         known: Whether both sides have the same check words, so that equal faults must have equal
             fingerprints; without check words they must anyway.
-        paired: Whether pairs are wanted at all.
+        why: That none are, whatever the trials say.
     """
     must_equal = ((cells["check_a"] == 0) & (cells["check_b"] == 0)) | known
     reasons = {
         "other flips for the same seeds": must_equal & (cells["same_flips"] < 1),
         "no seeds in common": cells["n_pairs"] == 0,
         "words of another size": cells["stored_a"] != cells["stored_b"],
-        "another number of images": cells["images_a"] != cells["images_b"],
+        OTHER_NUMBER: cells["images_a"] != cells["images_b"],
         "maps were judged on samples of the images": cells["sampled_a"] | cells["sampled_b"],
-        "other test images": pd.Series(not paired, index=cells.index),
     }
-    why = pd.Series("", index=cells.index, dtype=object)
+    found = pd.Series("", index=cells.index, dtype=object)
     for reason, holds in reasons.items():
-        why[holds] = reason
-    return why
+        found[holds] = reason
+    return pd.Series(why, index=cells.index, dtype=object) if why else found
 
 
 def _of_pairs(pairs: pd.DataFrame, count: int, interval: IntervalName) -> pd.DataFrame:
@@ -188,7 +190,9 @@ def _of_means(
     above = float(np.hypot(cell["high_b"] - mean_b, mean_a - cell["low_a"]))
     if cell["level_a"] != cell["level_b"]:
         return mean_a, mean_b, gap, np.nan, np.nan, np.nan
-    if cell["sampled_a"] or cell["sampled_b"]:
+    if cell["why"] in (OTHER_IMAGES, OTHER_NUMBER):
+        p = np.nan  # the choice of images is no noise of fault maps
+    elif cell["sampled_a"] or cell["sampled_b"]:
         p = _of_width(gap, below if gap > 0 else above, float(cell["level_a"]))
     else:
         p = permutation(*(_values(side, cell, keys) for side in trials))

@@ -57,7 +57,9 @@ def test_shared_faults_make_the_difference_known_better_than_the_means(
         (apart["low"], apart["high"]), abs=5e-3
     )
     assert kept["difference"] == pytest.approx(apart["difference"])
-    assert apart["why"] == "other test images"
+    assert apart["why"] == "asked for"
+    other = compare(*sides, across=["method"], same_images=False)
+    assert (other.tested, other.cells.loc[0, "why"]) == (0, "other test images")
     assert apart["high"] - apart["low"] > 5 * (kept["high"] - kept["low"])
     assert kept["p"] < 0.01 < 0.3 < apart["p"]
 
