@@ -97,7 +97,8 @@ def compared(
     with np.errstate(invalid="ignore"):
         found["same_flips"] = np.bincount(place, same, count) / found["n_pairs"]
     found["why"] = _why_unpaired(found, known="method" in keys, why=why)
-    exact = (found["ber"] == 0) & (found["n_a"] == 1) & (found["n_b"] == 1)
+    other_images = found["why"].isin([OTHER_IMAGES, OTHER_NUMBER])
+    exact = (found["ber"] == 0) & (found["n_a"] == 1) & (found["n_b"] == 1) & ~other_images
     found["how"] = np.select([exact, found["why"] == ""], ["exact", "paired"], "unpaired")
     found.loc[exact, "why"] = ""
     columns = pd.concat(
