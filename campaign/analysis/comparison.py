@@ -49,7 +49,7 @@ class Lone:
     bers: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare` found; plain data.
 
@@ -63,6 +63,7 @@ class Comparison:
         metric: ``top1`` or ``top5``.
         interval: How intervals are made.
         notes: Lines that a reader must know, such as another checkpoint.
+        family: Over how many cells p-values were adjusted.
     """
 
     a: str
@@ -74,16 +75,30 @@ class Comparison:
     metric: Metric = "top1"
     interval: IntervalName = "bootstrap"
     notes: tuple[str, ...] = ()
+    family: int = 0
 
     @property
     def tested(self) -> int:
-        """Cells with a p-value, over which it was adjusted."""
+        """Cells with a p-value."""
         return int(self.cells["p"].notna().sum())
 
     @property
     def differing(self) -> int:
         """Cells that differ beyond noise."""
         return int(self.cells["differs"].sum())
+
+    def __repr__(self) -> str:
+        return f"<{self.b} less {self.a}: {self.differing} of {self.tested} cells differ>"
+
+    def __str__(self) -> str:
+        from campaign.analysis.comparison_table import lines_of
+
+        return "\n".join(lines_of([self]))
+
+    def _repr_html_(self) -> str:
+        from campaign.analysis.page.comparison import table_html
+
+        return table_html(self)
 
 
 def compare(
@@ -171,9 +186,14 @@ def together(comparisons: Sequence[Comparison]) -> list[Comparison]:
     if not comparisons:
         return []
     adjusted = holm(np.concatenate([each.cells["p"].to_numpy(float) for each in comparisons]))
+    family = sum(each.tested for each in comparisons)
     ends = np.cumsum([len(each.cells) for each in comparisons])
     return [
-        replace(each, cells=each.cells.assign(p_adjusted=part, differs=part <= 1 - LEVEL))
+        replace(
+            each,
+            cells=each.cells.assign(p_adjusted=part, differs=part <= 1 - LEVEL),
+            family=family,
+        )
         for each, part in zip(comparisons, np.split(adjusted, ends[:-1]), strict=True)
     ]
 

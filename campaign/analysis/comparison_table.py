@@ -64,6 +64,7 @@ def data_of(made: Comparison) -> dict[str, Any]:
         "across": list(made.across),
         "tested": made.tested,
         "differing": made.differing,
+        "family": made.family,
         "notes": list(made.notes),
         "only_a": [_lone_data(lone) for lone in made.only_a],
         "only_b": [_lone_data(lone) for lone in made.only_b],
@@ -84,9 +85,10 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
         "bounded": "intervals that allow for fault maps not seen",
     }
     metrics = " and ".join(dict.fromkeys(METRIC_NAMES[made.metric] for made in comparisons))
+    family = comparisons[0].family
     return (
         f"{differing} of {tested} tested cells differ beyond noise (*: p at most 0.05 after Holm "
-        f"over these cells). {metrics.capitalize()} in %, B less A in points; 95 % "
+        f"over {family} cells). {metrics.capitalize()} in %, B less A in points; 95 % "
         f"{allowance[interval]}. Pairs are trials on the same faults and images: p of all ways to "
         "swap the sides of each; else (vs) of all ways to part the trials in two groups. Without "
         "faults (exact) there is one trial a side."

@@ -78,7 +78,7 @@ def _block(head: str, rows: list[Progress], width: int, plain: bool) -> list[str
     bers = sorted({ber for row in rows for ber, _ in row.points})
     last = max(len("done"), *(len(row.done) for row in rows)) + 3
     name = min(_NAME, max(len(row.label) for row in rows))
-    signs = _chosen(bers, min(_MOST_SIGNS, width - name - last - 2 * _NUMBER))
+    signs = _chosen(bers, min(_MOST_SIGNS, max(2, width - name - last - 2 * _NUMBER - 4)))
     taken = 2 + name + 2 + len(signs)
     shown = _chosen(bers, max(0, width - taken - last) // _NUMBER)
     numbers = "".join(rate_text(ber).rjust(_NUMBER) for ber in shown)

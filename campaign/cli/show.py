@@ -129,11 +129,8 @@ def show_status(status: CampaignStatus, *, as_json: bool) -> None:
         found = {**dataclasses.asdict(status), "folder": str(status.folder)}
         print(json.dumps({**found, "total": status.total, "ok": status.ok}))
         return
-    state = (
-        "running" if status.running else ("complete" if status.ok == status.total else "stopped")
-    )
     failed = f", {status.failed} failed" if status.failed else ""
-    print(f"{status.name}: {state}, {status.ok} of {status.total} trials{failed}")
+    print(f"{status.name}: {status.state}, {status.ok} of {status.total} trials{failed}")
     plain = not shows_blocks(sys.stdout)
     rows = [Progress(row.label, row.accuracies, f"{row.ok}/{row.total}") for row in status.setups]
     for line in ["", *picture(rows, plain=plain), "", key(plain=plain)]:

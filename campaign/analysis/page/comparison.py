@@ -18,10 +18,13 @@ def comparison_section(comparisons: Sequence[Comparison]) -> Section | None:
     """
     if not comparisons:
         return None
-    tables = [
-        grid(for_people(made), name=f"{made.b} compared with {made.a}") for made in comparisons
-    ]
-    return Section("comparison", "What differs, and beyond noise", "".join(tables))
+    tables = "".join(map(table_html, comparisons))
+    return Section("comparison", "What differs, and beyond noise", tables)
+
+
+def table_html(made: Comparison) -> str:
+    """One comparison as an HTML table with its caption."""
+    return grid(for_people(made), name=f"{made.b} compared with {made.a}")
 
 
 def comparing(comparisons: Sequence[Comparison]) -> Maker:
