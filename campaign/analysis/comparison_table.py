@@ -17,7 +17,7 @@ from campaign.text import rate_text
 WIDTH = 80
 """Columns of the lines."""
 _HEADS = ("BER", "A", "B", "B-A", "95 % interval", "maps", "p")
-_WIDTHS = (8, 8, 8, 9, 19, 11, 9)
+_WIDTHS = (8, 7, 7, 8, 19, 14, 8)
 
 
 def lines_of(comparisons: Sequence[Comparison]) -> list[str]:
@@ -90,8 +90,9 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
         f"{differing} of {tested} tested cells differ beyond noise (*: p at most 0.05 after Holm "
         f"over {family} cells). {metrics.capitalize()} in %, B less A in points; 95 % "
         f"{allowance[interval]}. Pairs are trials on the same faults and images: p of all ways to "
-        "swap the sides of each; else (vs) of all ways to part the trials in two groups. Without "
-        "faults (exact) there is one trial a side."
+        "swap the sides of each; else (vs) of all ways to part the trials in two groups, or, of "
+        "estimates from samples of the images, by the width of the interval. Without faults "
+        "(exact) there is one trial a side."
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 from scipy import stats
 
 from campaign.analysis.comparison import Lone, Side, compare, together
+from campaign.analysis.curves import curves
 from campaign.analysis.paired import against, paired
 from campaign.analysis.significance import holm, permutation, sign_flip
 from campaign.analysis.statistics import mean_interval
+from campaign.engines.stores.reader import read_results
 from campaign.errors import SpecError
 
 Make = Callable[..., Any]
+ADAPTIVE = Path(__file__).parents[2] / "results" / "reference" / "cifar10_precision"
 
 
 def test_differences_are_taken_seed_by_seed(make_points: Make, to_frame: Make) -> None:
@@ -165,6 +169,25 @@ def test_campaigns_are_compared_cell_by_cell(make_rows: Make) -> None:
         assert cell["difference"] == pytest.approx(gap.mean())
         assert cell["n_pairs"] == 9
     assert made.tested == 2
+
+
+def test_estimates_are_compared_by_their_intervals() -> None:
+    """An adaptive reference run with itself, 4 % of the right images of each map made wrong."""
+    rows = read_results(ADAPTIVE).to_pandas()
+    rows = rows[rows["ber"] <= 1e-7]
+    worse = rows.assign(
+        n_correct=rows["n_correct"].where(rows["ber"] == 0, rows["n_correct"] * 0.96 // 1)
+    )
+    cells = compare(Side("a", rows), Side("b", worse)).cells.set_index("ber")
+    a, b = (curves(frame).set_index("ber").loc[1e-7] for frame in (rows, worse))
+    found = cells.loc[1e-7]
+    assert (found["how"], found["why"]) == ("unpaired", "maps were judged on samples of the images")
+    assert cells.loc[0.0, "how"] == "exact"
+    gap = b["top1_mean"] - a["top1_mean"]
+    above = math.hypot(b["top1_high"] - b["top1_mean"], a["top1_mean"] - a["top1_low"])
+    assert gap < 0
+    assert (found["difference"], found["high"]) == pytest.approx((gap, gap + above))
+    assert found["p"] == pytest.approx(2 * stats.norm.sf(stats.norm.ppf(0.975) * -gap / above))
 
 
 def test_p_values_are_adjusted_over_all_that_is_shown(make_rows: Make) -> None:

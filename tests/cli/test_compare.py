@@ -17,6 +17,7 @@ from campaign.analysis.comparison_table import for_people, lines_of
 from campaign.analysis.markup import markdown
 from campaign.analysis.page.comparison import comparison_section
 from campaign.cli.app import main
+from campaign.records import COLUMNS
 
 ROOT = Path(__file__).parents[2] / "results" / "reference"
 OURS, THEIRS = str(ROOT / "cifar10_resnet20"), str(ROOT / "cifar10_q15_16")
@@ -137,6 +138,7 @@ def test_a_folder_without_a_lock_is_taken_at_its_word(typed, changed) -> None:
 
 def test_the_report_has_the_comparison_as_a_section() -> None:
     rows = pd.concat([pq.read_table(p).to_pandas() for p in Path(OURS).glob("trials/*.parquet")])
+    rows = rows.reindex(columns=list(COLUMNS))  # older rows lack some
     better = rows.assign(n_correct=(rows["n_correct"] + 3).clip(upper=2000))
     made = compare(Side("<before>", rows), Side("after", better))
     section = comparison_section([made])
