@@ -11,6 +11,10 @@ from typing import Annotated, Literal
 import typer
 
 from campaign import __version__
+from campaign.cli.bits import bit_errors
+from campaign.cli.compare import compare
+from campaign.cli.options import AsJson, Folder, Results, Settings, SpecPath
+from campaign.cli.rows import export, replay
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
 
@@ -26,19 +30,6 @@ app = typer.Typer(
     "trials; 4 stopped early, resumable; 5 results of another meaning; 6 environment; 7 another "
     "driver is at work; 130 and 143 after Ctrl-C and SIGTERM.",
 )
-
-SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
-]
-Results = Annotated[
-    Path | None, typer.Option("--results", help="Results folder instead of results/<name>.")
-]
-Folder = Annotated[
-    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
 def main() -> None:
@@ -221,23 +212,8 @@ def report(
         print(path)
 
 
-@app.command(name="bit-errors")
-def bit_errors_(
-    spec: SpecPath,
-    settings: Settings = None,
-    as_json: AsJson = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
-    ] = None,
-) -> None:
-    """Say what a flip of each bit position does to the weights, measured and in closed form."""
-    from campaign.cli.show_bits import show_bit_errors
-    from campaign.runner.bit_errors import bit_errors
-    from campaign.spec.load import load
-
-    loaded = load(spec, settings or ()).spec
-    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr))
-    show_bit_errors(table, as_json=as_json, output=output)
+for each in (bit_errors, compare, export, replay):
+    app.command()(each)
 
 
 @app.command(name="list")
@@ -257,40 +233,6 @@ def schema() -> None:
     from campaign.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-@app.command()
-def export(
-    folder: Folder,
-    format_: Annotated[
-        Literal["csv", "parquet"] | None,
-        typer.Option("--format", help="Kind of file; default: by its name, else csv."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File; default: stdout for csv.")
-    ] = None,
-) -> None:
-    """Write all rows as one flat table."""
-    from campaign.runner.export import export_rows
-
-    by_name = "parquet" if output is not None and output.suffix == ".parquet" else "csv"
-    export_rows(folder, format_ or by_name, output)
-
-
-@app.command()
-def replay(
-    trial_id: Annotated[str, typer.Argument(help="trial_id of a row, or its beginning.")],
-    results: Annotated[
-        Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
-    ] = Path("results"),
-    as_json: AsJson = False,
-) -> None:
-    """Run one trial again and say whether flips and counts are the same."""
-    from campaign.cli.show import show_replay
-    from campaign.runner.history import folder_of_trial
-    from campaign.runner.replay import replay as run_again
-
-    raise typer.Exit(show_replay(run_again(folder_of_trial(results, trial_id), trial_id), as_json))
 
 
 @app.command()

@@ -75,6 +75,13 @@ class CampaignStatus:
         """Trials whose last try failed."""
         return sum(setup.failed for setup in self.setups)
 
+    @property
+    def state(self) -> str:
+        """``running``, ``complete`` or ``stopped``."""
+        if self.running:
+            return "running"
+        return "complete" if self.ok == self.total else "stopped"
+
 
 def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Some columns of all rows, journal tail included.
