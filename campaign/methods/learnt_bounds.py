@@ -18,7 +18,7 @@ BATCH = 256
 """Images of a profile that are in memory at a time."""
 
 Apart = Callable[[int, int], bool]
-"""Whether each neuron has a bound of its own: by the place of a site and how many sites there are."""
+"""Whether each neuron has a bound of its own: by the place of a site and the number of sites."""
 
 
 def softly_cut(value: Tensor, bound: Tensor, steepness: float) -> Tensor:
@@ -67,7 +67,7 @@ class Bounds:
             module.register_parameter(f"activation_bound{place}", bound)
 
     def guard(self, site: Site, value: Tensor, trained: Collection[int] | None = None) -> Tensor:
-        """The value as its bound cuts it; gradients reach the bounds of `trained` places, or all."""
+        """The value as its bound cuts it; gradients reach bounds of `trained` places, or all."""
         bound = self.held.get(site.place) if site.kind == "activation" else None
         if bound is None:
             return value

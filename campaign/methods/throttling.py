@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from campaign.bits import Words
     from campaign.formats import NumberFormat
 
-ROUNDS = 200
-"""How often a weight is moved at most: each time the scale is at least nearly halved."""
+ROUNDS = 24
+"""How often a weight is moved at most; a fitted scale is about halved each time."""
 
 Adapt = Callable[["Words"], "Words"]
 """What a method stores instead of the words it is given."""
@@ -44,7 +44,7 @@ def throttled(weight: Tensor, fmt: NumberFormat, adapt: Adapt) -> Throttled:
         adapt: What is stored instead.
 
     Raises:
-        ValueError: If nothing is left of the weight.
+        ValueError: If next to nothing would be left of the weight.
     """
     held, moved = weight, torch.zeros_like(weight, dtype=torch.bool)
     for _ in range(ROUNDS):
@@ -53,12 +53,12 @@ def throttled(weight: Tensor, fmt: NumberFormat, adapt: Adapt) -> Throttled:
         kept = adapt(words)
         changed = (words.data != kept.data).view(held.shape)
         if not bool(changed.any()):
-            break
+            return Throttled(held, int(moved.sum()))
         held = torch.where(changed, fmt.decode(kept, scale), held)
         moved |= changed
-    if bool(weight.any()) and not bool(held.any()):
-        raise ValueError("all values that may be large are 0; leave out trained")
-    return Throttled(held, int(moved.sum()))
+    raise ValueError(
+        "the values that may be large are next to nothing beside the others; leave out trained"
+    )
 
 
 class ThrottledFitting(Fitting):
