@@ -43,6 +43,7 @@ class FitAct(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "fitact"
+    bounds_as_trained: ClassVar[bool] = True
     freezes_weights: ClassVar[bool] = True
 
     per: Literal["neuron", "layer"] = "neuron"

@@ -49,6 +49,7 @@ class ProAct(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "proact"
+    bounds_as_trained: ClassVar[bool] = True
     freezes_weights: ClassVar[bool] = True
 
     penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4e-5

@@ -217,5 +217,9 @@ def test_networks_and_stacks_that_do_not_fit_are_refused() -> None:
     line = "trains nothing but its bounds; leave one out"
     assert (fitact.misfit((saf,), ("weights",)) or "").endswith(f"fitact {line}")
     assert (saf.misfit((fitact,), ("weights",)) or "").endswith(f"fitact {line}")
+    scaled = METHODS.make("weight_scaling", {"t": 2.0, "divide": "logits"})
+    for name in ("fitact", "proact", "diehardnet"):
+        reason = METHODS.make(name).misfit((scaled,), ("weights",))
+        assert f"{name} bounds them as trained" in (reason or "")
     clipped = METHODS.make("weight_clipping")
     assert fitact.misfit((clipped, METHODS.make("nan_filter")), ("weights",)) is None
