@@ -128,7 +128,7 @@ def violations(stored: Prepared) -> int:
     return found
 
 
-@pytest.mark.parametrize("stack", [[TRAINED], [{"weight_clipping": {"trained": True}}, TRAINED]])
+@pytest.mark.parametrize("stack", [[TRAINED], [TRAINED, {"weight_clipping": {"trained": True}}]])
 def test_after_training_in_place_ecc_saturates_nothing(
     stack: list[Any], materials: Materials, data: TestSet, tmp_path: Path
 ) -> None:
