@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from campaign.formats import NumberFormat
 from campaign.methods.fitting import Fitting
-from campaign.methods.misfits import out_of_scale
+from campaign.methods.misfits import frozen, out_of_scale
 from campaign.methods.moments import Decoded, Settled, Spans, State
 from campaign.registry import Registry, changed_options, describe
 
@@ -67,6 +67,8 @@ class Method:
     """Whether `decode` corrects by a code over blocks of more bits than one word may have."""
     bounds_as_trained: ClassVar[bool] = False
     """Whether `guard` holds activations to a number in the scale of the trained network."""
+    freezes_weights: ClassVar[bool] = False
+    """Whether training leaves all weights as they are."""
 
     @property
     def label(self) -> str:
@@ -93,7 +95,7 @@ class Method:
         """
         if self in before:
             return f"the same {self.name} stands before it and has done its work; name it once"
-        if (reason := out_of_scale(self, before)) is not None:
+        if (reason := out_of_scale(self, before) or frozen(self, before)) is not None:
             return reason
         codes = [method.name for method in before if method.corrects_blocks]
         if not codes or not self.clears_words:

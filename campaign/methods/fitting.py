@@ -43,6 +43,7 @@ class Context:
         epoch: The running epoch, from 0.
         step: The running step, from 0, over all epochs.
         generator: On the CPU, seeded anew in each epoch; all that a method draws comes from it.
+        epochs: Of the training, if it does not stop early.
         memory: Numbers that a method keeps from step to step; checkpoints hold them.
         metrics: Numbers of the running epoch that a method wants told, by name.
         warnings: What the user should know, one line each.
@@ -55,6 +56,7 @@ class Context:
     forward: Callable[[nn.Module, Tensor], Tensor]
     sample: Callable[[int], Batch]
     generator: torch.Generator
+    epochs: int = 1
     epoch: int = 0
     step: int = 0
     memory: dict[str, float] = field(default_factory=dict)

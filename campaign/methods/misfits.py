@@ -19,3 +19,15 @@ def out_of_scale(method: Method, before: Sequence[Method]) -> str | None:
                 "bounds them as trained; use divide: layer, or ranger, which learns its bounds"
             )
     return None
+
+
+def frozen(method: Method, before: Sequence[Method]) -> str | None:
+    """Why a training that leaves the weights as they are has no meaning beside another, or None."""
+    trained = [each for each in (*before, method) if each.fits]
+    keeping = [each.name for each in trained if each.freezes_weights]
+    if not method.fits or not keeping or len(trained) < 2:
+        return None
+    return (
+        f"{' and '.join(each.name for each in trained)} are trained together, and {keeping[0]} "
+        "trains nothing but its bounds; leave one out"
+    )

@@ -103,6 +103,7 @@ class Training:
             forward=self._forward,
             sample=self.data.sample,
             generator=torch.Generator(),
+            epochs=job.recipe.epochs,
         )
         self._seed("prepare")
         self.fittings.prepare(self.module, self.context)
