@@ -153,4 +153,6 @@ def _field(code: Locator, device: torch.device) -> _Field:
     bits = torch.arange(code.data_bits + code.check_bits)
     power = torch.cat([bits[code.check_bits :], bits[: code.check_bits]])
     places = (order - power).to(torch.int32) % order
-    return _Field(*(t.to(device) for t in (powers, logs)), order, sums.to(device), places.to(device))
+    return _Field(
+        *(t.to(device) for t in (powers, logs)), order, sums.to(device), places.to(device)
+    )

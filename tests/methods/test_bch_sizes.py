@@ -31,6 +31,7 @@ CODES = [
     (512, 6, 1023),
 ]
 """Data bits, errors, and the length of the code before it is shortened."""
+SIZES = [(16, 8), (32, 5), (64, 4), (64, 8), (128, 2), (128, 8), (256, 7), (512, 1), (512, 6)]
 Bits = NDArray[np.uint8]
 
 
@@ -59,13 +60,12 @@ def patterns(data_bits: int, check_bits: int, errors: int) -> Bits:
     return np.vstack([np.eye(n, dtype=np.uint8), (ranks < counts[:, None]).astype(np.uint8)])
 
 
+@pytest.mark.slow  # galois takes up to minutes for one code
 @pytest.mark.parametrize(("data_bits", "errors", "length"), CODES)
 def test_codes_of_every_size_do_what_those_of_galois_do(
     data_bits: int, errors: int, length: int
 ) -> None:
-    method = METHODS.make(
-        "bch", {"errors": errors, "data_bits": data_bits, "on_failure": "keep"}
-    )
+    method = METHODS.make("bch", {"errors": errors, "data_bits": data_bits, "on_failure": "keep"})
     check_bits, code = bch(errors, data_bits).check_bits, oracle(data_bits, errors, length)
     wrong = patterns(data_bits, check_bits, errors)
     rng = np.random.default_rng(errors)
@@ -91,6 +91,49 @@ def test_codes_of_every_size_do_what_those_of_galois_do(
     zeroed = METHODS.make("bch", {"errors": errors, "data_bits": data_bits})
     cleared = bits_of(zeroed.decode(received, struck).words).reshape(-1, data_bits)
     assert (cleared == np.where((count == -1)[:, None], 0, got)).all()
+
+
+@pytest.mark.parametrize(("data_bits", "errors"), SIZES)
+def test_codewords_have_the_roots_and_up_to_t_errors_are_corrected(
+    data_bits: int, errors: int
+) -> None:
+    """More errors give another codeword with at most t bits changed, or are detected."""
+    method = METHODS.make("bch", {"errors": errors, "data_bits": data_bits, "on_failure": "keep"})
+    check_bits = bch(errors, data_bits).check_bits
+    wrong = patterns(data_bits, check_bits, errors)
+    rng = np.random.default_rng(errors)
+    sent = rng.integers(0, 2, (len(wrong), data_bits), dtype=np.uint8)
+    words, check = method.encode(words_of(sent))
+    assert check is not None
+    received = words_of(sent ^ wrong[:, :data_bits])
+    rows, places = wrong[:, data_bits:].nonzero()
+    struck = flip(check, torch.from_numpy(rows * check_bits + places))
+    found = method.decode(received, struck)
+
+    got = bits_of(found.words).reshape(-1, data_bits)
+    few = wrong.sum(1) <= errors
+    assert (got[few] == sent[few]).all()
+    changed = (got != bits_of(received).reshape(-1, data_bits)).any(1)
+    _, again = method.encode(found.words)
+    assert again is not None
+    moved = (got ^ sent ^ wrong[:, :data_bits]).sum(1) + (bits_of(again) ^ bits_of(struck)).sum(1)
+    assert (moved[changed] <= errors).all()
+    assert found.detected == int((moved > errors).sum()) * data_bits // 8
+    assert (power_sums(np.hstack([bits_of(check), sent]), errors) == 0).all()
+
+
+def power_sums(polynomials: Bits, errors: int) -> NDArray[np.int64]:
+    """Values at x, x^2, ... x^(2 errors), by galois: coefficients from that of x^0 on."""
+    length = polynomials.shape[1]
+    degree = next(m for m in PRIMITIVE if length < 1 << m)
+    field = galois.GF(2**degree, irreducible_poly=galois.matlab_primitive_poly(2, degree))
+    root = field.primitive_element
+    order = (1 << degree) - 1
+    logs = np.arange(1, 2 * errors + 1)[:, None] * np.arange(length) % order
+    powers = np.array([int(root**k) for k in range(order)])[logs]
+    held = np.where(polynomials[:, None, :] == 1, powers, 0)
+    found: NDArray[np.int64] = np.bitwise_xor.reduce(held, axis=2)
+    return found
 
 
 @pytest.mark.parametrize(("data_bits", "errors", "degree"), [(16, 3, 5), (64, 2, 7), (32, 2, 6)])
