@@ -95,7 +95,7 @@ class _Field(NamedTuple):
     """Powers of 1 / x, int32, at the bits of a codeword, data bits first."""
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a * b, broadcast."""
+        """The product of elements, broadcast."""
         return self.powers[self.logs[a] + self.logs[b]]
 
     def inverse(self, a: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def test_codewords_have_the_roots_and_up_to_t_errors_are_corrected(
     wrong = patterns(data_bits, check_bits, errors)
     rng = np.random.default_rng(errors)
     sent = rng.integers(0, 2, (len(wrong), data_bits), dtype=np.uint8)
-    words, check = method.encode(words_of(sent))
+    _, check = method.encode(words_of(sent))
     assert check is not None
     received = words_of(sent ^ wrong[:, :data_bits])
     rows, places = wrong[:, data_bits:].nonzero()
