@@ -79,7 +79,7 @@ def _of_rank(values: Tensor, rank: int) -> Tensor:
     if count >= _MANY and wanted < count // 8:
         sample = values[::_STEP].abs()
         least = sample.kthvalue(max(1, len(sample) - 2 * wanted // _STEP - 32)).values
-        parts = (part.abs() for part in values.split(PIECE))
+        parts = (part.abs() for part in torch.split(values, PIECE))
         held = torch.cat([part[part >= least] for part in parts])
         if len(held) >= wanted:
             found: Tensor = held.kthvalue(len(held) - wanted + 1).values
