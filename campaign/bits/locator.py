@@ -45,7 +45,7 @@ class Locator:
         found[(length == 0).nonzero()[:, 0], 0] = NO_ERROR
         step = max(1, PIECE // (self.data_bits + self.check_bits))
         for count in range(1, self.corrects + 1):
-            for rows in (length == count).nonzero()[:, 0].split(step):
+            for rows in torch.split((length == count).nonzero()[:, 0], step):
                 places, ok = field.roots(located[rows, : count + 1])
                 found[rows[ok], :count] = places
         return found
@@ -153,6 +153,5 @@ def _field(code: Locator, device: torch.device) -> _Field:
     bits = torch.arange(code.data_bits + code.check_bits)
     power = torch.cat([bits[code.check_bits :], bits[: code.check_bits]])
     places = (order - power).to(torch.int32) % order
-    return _Field(
-        *(t.to(device) for t in (powers, logs)), order, sums.to(device), places.to(device)
-    )
+    powers, logs = powers.to(device), logs.to(device)
+    return _Field(powers, logs, order, sums.to(device), places.to(device))
