@@ -19,3 +19,14 @@ def out_of_scale(method: Method, before: Sequence[Method]) -> str | None:
                 "bounds them as trained; use divide: layer, or ranger, which learns its bounds"
             )
     return None
+
+
+def stored_twice(method: Method, before: Sequence[Method]) -> str | None:
+    """Why weights that pass through words in training do so for one method only, or None."""
+    others = [other.name for other in before if other.fits_format]
+    if not others or not method.fits_format:
+        return None
+    return (
+        f"{others[0]} stands before it and trains weights as the number format stores them "
+        "already; leave one out, or its option that does so"
+    )
