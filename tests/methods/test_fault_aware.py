@@ -49,7 +49,7 @@ def bits_changed(module: nn.Module) -> int:
         scale = np.float32(raw_parameters(make_network())[name].detach().abs().max() / 127)
         codes = [
             np.rint(value.detach().numpy() / scale).astype(np.int8).view(np.uint8)
-            for value in (clean, module[place].weight)  # type: ignore[index, union-attr]
+            for value in (clean, module[place].weight)  # type: ignore[index]
         ]
         total += int(np.unpackbits(codes[0] ^ codes[1]).sum())
     return total
@@ -133,7 +133,7 @@ def test_scales_that_are_stored_words_are_struck_too() -> None:
     seen: list[torch.Tensor] = []
 
     def forward(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        seen.append(network[4].weight.detach())  # type: ignore[index, union-attr, operator]
+        seen.append(network[4].weight.detach())  # type: ignore[index]
         logits: torch.Tensor = network(inputs)
         return logits
 

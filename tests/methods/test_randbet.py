@@ -105,7 +105,7 @@ def test_a_fixed_map_is_that_of_the_trial_with_its_seed() -> None:
         assert torch.equal(seen[held.name], faulty)
         assert not torch.equal(faulty, held.clean)
     with torch.no_grad():  # and is gone once the step is done
-        assert torch.equal(module[0].weight, memory[0].clean)  # type: ignore[index, union-attr]
+        assert torch.equal(module[0].weight, memory[0].clean)  # type: ignore[index]
 
 
 def test_faults_begin_and_pause_by_the_losses_of_the_step_before() -> None:
@@ -207,7 +207,7 @@ def test_words_are_read_first_and_by_one_method_whatever_the_order() -> None:
             method.fitting().prepare(module, context)
         for place, name in ((0, "0.weight"), (4, "4.weight")):
             stored = INT8.decode(INT8.encode(raw[name], s := INT8.calibrate(raw[name])), s)
-            assert torch.equal(module[place].weight, torch.tanh(stored.double()).float())  # type: ignore[index, union-attr, arg-type]
+            assert torch.equal(module[place].weight, torch.tanh(stored.double()).float())  # type: ignore[index, arg-type]
         assert order[1].misfit(order[:1], ("weights",)) is None
     quantized = METHODS.make("trained_saf", {"quantized": True})
     for first, second in ((quantized, randbet), (randbet, quantized)):

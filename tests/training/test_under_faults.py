@@ -55,7 +55,7 @@ def test_a_training_under_faults_goes_on_with_the_faults_of_an_unbroken_one(
 
 def accuracies(method: Any, folder: Path, data: TestSet, seeds: range) -> torch.Tensor:
     """Of the digits network, trained for `method`, with 5 % of its bits wrong."""
-    recipe = {"epochs": 10, "optimizer": {"sgd": {"lr": 0.02}}, "schedule": "steps"}
+    recipe: dict[str, Any] = {"epochs": 10, "optimizer": {"sgd": {"lr": 0.02}}, "schedule": "steps"}
     job: FitJob = make_job(method, **recipe)
     job = replace(job, fmt=RQUANT, digest=job.digest[::-1])
     fit(job, folder)
