@@ -207,7 +207,7 @@ def test_words_are_read_first_and_by_one_method_whatever_the_order() -> None:
             method.fitting().prepare(module, context)
         for place, name in ((0, "0.weight"), (4, "4.weight")):
             stored = INT8.decode(INT8.encode(raw[name], s := INT8.calibrate(raw[name])), s)
-            assert torch.equal(module[place].weight, torch.tanh(stored.double()).float())  # type: ignore[index, arg-type]
+            assert torch.equal(module[place].weight, torch.tanh(stored.double()).float())  # type: ignore[index]
         assert order[1].misfit(order[:1], ("weights",)) is None
     quantized = METHODS.make("trained_saf", {"quantized": True})
     for first, second in ((quantized, randbet), (randbet, quantized)):
