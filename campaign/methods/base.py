@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from campaign.formats import NumberFormat
 from campaign.methods.fitting import Fitting
-from campaign.methods.misfits import frozen, out_of_scale
+from campaign.methods.misfits import beside
 from campaign.methods.moments import Decoded, Settled, Spans, State
 from campaign.registry import Registry, changed_options, describe
 
@@ -95,7 +95,7 @@ class Method:
         """
         if self in before:
             return f"the same {self.name} stands before it and has done its work; name it once"
-        if (reason := out_of_scale(self, before) or frozen(self, before)) is not None:
+        if (reason := beside(self, before)) is not None:
             return reason
         codes = [method.name for method in before if method.corrects_blocks]
         if not codes or not self.clears_words:

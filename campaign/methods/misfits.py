@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from campaign.methods.base import Method
 
 
+def beside(method: Method, before: Sequence[Method]) -> str | None:
+    """Why `method` has no meaning with those before it, or None."""
+    return out_of_scale(method, before) or frozen(method, before) or stored_twice(method, before)
+
+
 def out_of_scale(method: Method, before: Sequence[Method]) -> str | None:
     """Why a bound for activations as trained has no meaning beside `method`, or None."""
     pairs = [pair for other in before for pair in ((method, other), (other, method))]
@@ -30,4 +35,15 @@ def frozen(method: Method, before: Sequence[Method]) -> str | None:
     return (
         f"{' and '.join(each.name for each in trained)} are trained together, and {keeping[0]} "
         "trains nothing but its bounds; leave one out"
+    )
+
+
+def stored_twice(method: Method, before: Sequence[Method]) -> str | None:
+    """Why weights that pass through words in training do so for one method only, or None."""
+    others = [other.name for other in before if other.fits_format]
+    if not others or not method.fits_format:
+        return None
+    return (
+        f"{others[0]} stands before it and trains weights as the number format stores them "
+        "already; leave one out, or its option that does so"
     )

@@ -15,13 +15,13 @@ from campaign.methods.base import METHODS, Method, State
 from campaign.methods.fitting import Context, Fitting
 from campaign.methods.none import Unprotected
 from campaign.methods.saf import SaturatedWeights
+from campaign.methods.stored_training import stored_in
 from campaign.networks.raw import parametrize, raw_parameters
 from campaign.sources.parameters import parameter_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from campaign.formats import NumberFormat
 
 SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda x: 1 - x.tanh() ** 2,
@@ -200,12 +200,6 @@ class SaturatedFitting(Fitting):
             raise ValueError(
                 f"{name}: {found}; use start: weights or function: scaled_tanh"
             ) from None
-
-
-def stored_in(fmt: NumberFormat, weight: Tensor) -> Tensor:
-    """The weight as `fmt` stores and reads it, float32."""
-    scale = fmt.calibrate(weight)
-    return fmt.decode(fmt.encode(weight, scale), scale)
 
 
 def _slope(function: str, a: Tensor, value: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -106,15 +106,8 @@ class ClippedFitting(Fitting):
     def prepare(self, module: nn.Module, context: Context) -> None:
         kinds, held = parameter_kinds(module), raw_parameters(module)
         self._clipped = {n: held[n] for n, k in kinds.items() if k in ("weights", "biases")}
-        beyond = {n: float((p.abs() > self.bound).sum()) for n, p in self._clipped.items()}
-        if (many := sum(beyond.values())) > 0:
-            share = many / sum(parameter.numel() for parameter in self._clipped.values())
-            worst = max(beyond, key=lambda name: beyond[name] / self._clipped[name].numel())
-            context.warnings.append(
-                f"weight_clipping: training starts with {share:.3%} of all weights clipped to "
-                f"{self.bound:g}, {beyond[worst] / self._clipped[worst].numel():.3%} of {worst}; "
-                "a larger bound clips less"
-            )
+        warning = told_clipped(self._clipped, self.bound)
+        context.warnings.extend([] if warning is None else [f"weight_clipping: {warning}"])
         self.after_step(module, context)
 
     def after_step(self, module: nn.Module, context: Context) -> None:
@@ -124,3 +117,16 @@ class ClippedFitting(Fitting):
 
     def finish(self, module: nn.Module, context: Context) -> State:
         return {name: torch.tensor(self.bound) for name in self._clipped}
+
+
+def told_clipped(parameters: Mapping[str, Tensor], bound: float) -> str | None:
+    """How much lies beyond the bound where training starts; None where nothing does."""
+    beyond = {name: float((value.abs() > bound).sum()) for name, value in parameters.items()}
+    if (many := sum(beyond.values())) == 0:
+        return None
+    share = many / sum(value.numel() for value in parameters.values())
+    worst = max(beyond, key=lambda name: beyond[name] / parameters[name].numel())
+    return (
+        f"training starts with {share:.3%} of all weights clipped to {bound:g}, "
+        f"{beyond[worst] / parameters[worst].numel():.3%} of {worst}; a larger bound clips less"
+    )

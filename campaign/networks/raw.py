@@ -36,13 +36,14 @@ def raw_state(module: nn.Module) -> dict[str, Tensor]:
     return {raw_name(name): value for name, value in module.state_dict().items()}
 
 
-def parametrize(module: nn.Module, name: str, part: nn.Module) -> None:
+def parametrize(module: nn.Module, name: str, part: nn.Module, *, first: bool = False) -> None:
     """Let the network compute with ``part(parameter)``, behind what stands there already.
 
     Args:
         module: The network, changed in place.
         name: The parameter, without parametrizations.
         part: Gives a value of the same shape and dtype; its parameters are trained too.
+        first: Put it before what stands there already.
 
     Raises:
         ValueError: If two layers share the parameter.
@@ -55,6 +56,10 @@ def parametrize(module: nn.Module, name: str, part: nn.Module) -> None:
     if len(holders) > 1:
         raise ValueError(f"{name}: {len(holders)} layers share it, so it cannot be parametrized")
     torch.nn.utils.parametrize.register_parametrization(holder, leaf, part)
+    if first:
+        parts = holder.get_submodule(f"parametrizations.{leaf}")
+        assert isinstance(parts, torch.nn.ModuleList)
+        parts.insert(0, parts.pop(-1))
 
 
 def only(state: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:

@@ -50,6 +50,13 @@ class Gain(nn.Module):
         return value * self.factor
 
 
+class PlusOne(nn.Module):
+    """Compute with 1 plus the value."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        return value + 1
+
+
 class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, read: Elementwise, slope: Elementwise | None) -> Tensor:  # noqa: ANN401

@@ -37,8 +37,10 @@ CASES: list[tuple[list[Any], str, Targets]] = [
     ([{SAF: {"quantized": True, "gains": True}}, "parity"], "int8", Targets()),
     ([{"weight_clipping": {"bound": 0.2, "trained": True}}, SAF, "secded"], "fp32", ALL),
     ([{"weight_clipping": {"bound": 0.1, "trained": True}}], "fp32", LAST),
+    ([{"randbet": {"p": 0.01, "w_max": 0.3, "biases": True}}, SAF, "parity"], "int8", ALL),
+    ([{SAF: {"start": "inverse"}}, {"fault_aware": {"flips": 9}}, "secded"], "q2_5", Targets()),
 ]
-"""Stack, number format and what is exposed. Without ``quantized`` only fp32 stores what trained."""
+"""Stack, number format and what is exposed. What trains as fp32 is stored so."""
 
 
 def prepared(
