@@ -250,6 +250,15 @@ def export(
 
 
 @app.command()
+def compact(folder: Folder) -> None:
+    """Merge the parts that rows lie in into few large ones; also after a crash in the middle."""
+    from campaign.runner.compact import compact_folder
+
+    before, after = compact_folder(folder)
+    print(f"{folder}: {before} parts are now {after}")
+
+
+@app.command()
 def replay(
     trial_id: Annotated[str, typer.Argument(help="trial_id of a row, or its beginning.")],
     results: Annotated[

@@ -80,7 +80,7 @@ def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     from campaign.engines.stores.reader import read_results
 
-    frame: pd.DataFrame = read_results(folder).select(list(columns)).to_pandas()
+    frame: pd.DataFrame = read_results(folder, columns).to_pandas()
     return frame
 
 

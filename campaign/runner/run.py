@@ -277,11 +277,12 @@ def limited(tasks: Sequence[SetupPoints], limit: int | None) -> list[SetupPoints
 
 def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
     """Failed trials by (status, error type, message), the most frequent first."""
-    rows = store.read().select(["status", "error_type", "error"]).to_pylist()
+    import pyarrow.compute as pc
+
+    rows = store.read(["status", "error_type", "error"])
+    failed = rows.filter(pc.field("status") != "ok").to_pylist()
     causes = Counter(
-        (row["status"], row["error_type"] or "", row["error"] or "")
-        for row in rows
-        if row["status"] != "ok"
+        (row["status"], row["error_type"] or "", row["error"] or "") for row in failed
     )
     return dict(causes.most_common())
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from campaign.engines.stores import recovery
+from campaign.engines.stores.compact import Compacted, compact_parts
 from campaign.engines.stores.conflicts import Conflict
 from campaign.engines.stores.lock import FolderLock
-from campaign.engines.stores.parts import list_part, sync_folder, write_part
+from campaign.engines.stores.manifest import list_part
+from campaign.engines.stores.parts import sync_folder, write_part
 from campaign.engines.stores.reader import JOURNAL, TRIALS, load_results
 from campaign.engines.stores.schema import row_of, to_table
 from campaign.errors import SetupError
@@ -85,8 +87,8 @@ class ParquetStore:
     def done(self) -> dict[str, str]:
         return self._journal.done()
 
-    def read(self) -> pa.Table:
-        table, lines = load_results(self.folder)
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        table, lines = load_results(self.folder, columns)
         for line in lines:
             self._warn(line)
         return table
@@ -111,6 +113,18 @@ class ParquetStore:
             self._count()
         except (OSError, sqlite3.Error, pa.ArrowException) as error:
             self._warn(f"not sealed, to be tried again; {self._cannot_write(error)}")
+
+    def compact(self) -> Compacted:
+        """Seal, then merge parts that are small; see `campaign.engines.stores.compact`.
+
+        Raises:
+            SetupError: If the folder cannot be written; no row is lost.
+        """
+        self.seal()
+        try:
+            return compact_parts(self._journal, self._trials)
+        except (OSError, sqlite3.Error, pa.ArrowException) as error:
+            raise SetupError(self._cannot_write(error)) from error
 
     def verify(self) -> list[str]:
         """Compare every byte of the parts with what was written.
