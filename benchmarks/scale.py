@@ -1,7 +1,8 @@
 """What the driver takes for 1,000 to 1,000,000 trials: to plan, to keep, to resume, to read.
 
 Trials compute nothing, all else is what a campaign runs: the grid and its ids, the lease queue, the
-journal, sealed parts. Each stage is a process of its own, so that its memory is its own.
+journal, sealed parts. Each stage is a process of its own, so that its memory is its own; its
+imports are not timed.
 """
 
 from __future__ import annotations
@@ -9,18 +10,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from campaign.engines.executors.gather import gather
 from campaign.engines.executors.lease import LeaseQueue
+from campaign.engines.stores.parquet import ParquetStore
+from campaign.engines.stores.reader import read_results
 from campaign.records import COLUMNS, TrialRecord
+from campaign.runner.afterwards import Afterwards
+from campaign.runner.compact import compact_folder
+from campaign.runner.folder import ResultsFolder
+from campaign.runner.history import spec_of, status_of
+from campaign.runner.report import curves_of, make_report
+from campaign.runner.run import failures_of, unfinished
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import Point, Setup
 from campaign.spec.identity import Digests, identify
@@ -44,26 +53,35 @@ LIMITS = {"plan": 10.0, "resume": 5.0}
 """Seconds that a stage may take for a million trials."""
 
 
+class Quiet:
+    """Listens to nothing."""
+
+    def note(self, text: str) -> None: ...
+
+    def planned(self, total: int, done: int, todo: int, results: Path) -> None: ...
+
+    def progressed(self, records: Sequence[TrialRecord], status: Mapping[str, object]) -> None: ...
+
+
 def grids_of(trials: int, folder: Path) -> list[SetupGrid]:
     """The grid of a campaign of about so many trials, with its ids."""
     path = folder / "spec.yaml"
     path.write_text(SPEC.format(seeds=max(1, trials // CELLS)))
-    grids = expand(load(path).spec)
+    loaded = load(path)
+    grids = expand(loaded.spec)
+    results = ResultsFolder(folder / "results")
+    results.make()
+    results.write_spec(loaded.text, loaded.resolved())
     return identify(grids, Digests({"digits_cnn": "1" * 64}, "2" * 64))
 
 
 def plan(trials: int, folder: Path) -> int:
-    from campaign.runner.run import unfinished
-
     tasks = unfinished(grids_of(trials, folder), {}, keep_failed=False)
     return sum(len(task.points) for task in tasks)
 
 
 def run(trials: int, folder: Path) -> int:
     """Lease every point to two workers in turn, and keep the rows as they come."""
-    from campaign.engines.stores.parquet import ParquetStore
-    from campaign.runner.run import unfinished
-
     store = ParquetStore(folder / "results")
     tasks = unfinished(grids_of(trials, folder), store.done(), keep_failed=False)
     queue = LeaseQueue(tasks, batch_seconds=3.0, max_attempts=3)
@@ -83,9 +101,6 @@ def run(trials: int, folder: Path) -> int:
 
 def resume(trials: int, folder: Path) -> int:
     """Find that nothing is left to do."""
-    from campaign.engines.stores.parquet import ParquetStore
-    from campaign.runner.run import unfinished
-
     store = ParquetStore(folder / "results")
     done = store.done()
     left = unfinished(grids_of(trials, folder), done, keep_failed=False)
@@ -95,24 +110,37 @@ def resume(trials: int, folder: Path) -> int:
     return len(done)
 
 
-def read(trials: int, folder: Path) -> int:
-    from campaign.engines.stores.reader import read_results
+def close(trials: int, folder: Path) -> int:
+    """Count what is done and remember for which rows the report was made, as a run does last."""
+    store = ParquetStore(folder / "results")
+    done, listener = store.done(), Quiet()
+    ok = sum(done[p.trial_id] == "ok" for grid in grids_of(trials, folder) for p in grid.points())
+    failures_of(store)
+    Afterwards(spec_of(folder / "results"), ResultsFolder(folder / "results"), store, listener)
+    store.close()
+    return ok
 
+
+def compact(trials: int, folder: Path) -> int:
+    compact_folder(folder / "results")
+    return trials
+
+
+def status(trials: int, folder: Path) -> int:
+    return status_of(folder / "results").ok
+
+
+def read(trials: int, folder: Path) -> int:
     return int(read_results(folder / "results").num_rows)
 
 
 def curves(trials: int, folder: Path) -> int:
-    from campaign.engines.stores.reader import read_results
-    from campaign.runner.report import curves_of
-
     table = read_results(folder / "results")
     curves_of(table)
     return int(table.num_rows)
 
 
 def report(trials: int, folder: Path) -> int:
-    from campaign.runner.report import make_report
-
     make_report(folder / "results", ["top1"])
     return trials
 
@@ -169,14 +197,12 @@ def no_ops(setup: Setup, points: Sequence[Point]) -> Iterator[TrialRecord]:
 def measure(stage: str, trials: int, folder: Path) -> dict[str, float]:
     """Run one stage here; its seconds, of the processor too, and the peak of the memory."""
     chosen: Callable[[int, Path], int] = globals()[stage]
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), time.process_time()
     count = chosen(trials, folder)
-    seconds = time.perf_counter() - begun
-    used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "trials": count,
-        "seconds": seconds,
-        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - before,
         "peak_mib": _peak_mib(),
     }
 
@@ -221,7 +247,7 @@ def table(stages: Sequence[str], sizes: Sequence[int], folder: Path) -> None:
 def slopes(measured: Sequence[dict[str, float]]) -> str:
     """Microseconds and bytes of one more trial between neighbouring sizes."""
     told = []
-    for a, b in zip(measured, measured[1:], strict=False):
+    for a, b in pairwise(measured):
         more = b["trials"] - a["trials"]
         microseconds = 1e6 * (b["seconds"] - a["seconds"]) / more
         size = (b["peak_mib"] - a["peak_mib"]) * 2**20 / more

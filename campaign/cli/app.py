@@ -33,10 +33,25 @@ Settings = Annotated[
     typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
 ]
 Results = Annotated[
-    Path | None, typer.Option("--results", help="Results folder instead of results/<name>.")
+    str | None,
+    typer.Option("--results", help="Folder or URL of the results instead of results/<name>."),
 ]
+
+
+def _here(text: str) -> Path:
+    from campaign.runner.place import here
+
+    return here(text)
+
+
 Folder = Annotated[
-    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
+    Path,
+    typer.Argument(
+        help="A results folder, such as results/quickstart, or a URL such as s3://bucket/name.",
+        show_default=False,
+        parser=_here,
+        metavar="FOLDER",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
@@ -187,10 +202,14 @@ def report(
     ] = "bounded",
 ) -> None:
     """Make report.html, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG, PDF) of all rows."""
+    from campaign.runner.place import publish
     from campaign.runner.report import make_report
 
-    for path in make_report(folder, [metric], interval):
+    made = make_report(folder, [metric], interval)
+    for path in made:
         print(path)
+    if url := publish(folder, made):
+        print(f"and in {url}")
 
 
 @app.command(name="bit-errors")
@@ -250,7 +269,9 @@ def export(
 
 
 @app.command()
-def compact(folder: Folder) -> None:
+def compact(
+    folder: Annotated[str, typer.Argument(help="A results folder or URL.", show_default=False)],
+) -> None:
     """Merge the parts that rows lie in into few large ones; also after a crash in the middle."""
     from campaign.runner.compact import compact_folder
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from campaign.errors import SetupError, SpecError
-from campaign.runner.choose import results_path
+from campaign.runner.choose import results_place
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import here, is_written
 from campaign.runner.plan import CampaignPlan, plan_campaign
 from campaign.runner.precision import precision_of
 from campaign.spec.campaign import CampaignSpec
@@ -101,10 +102,10 @@ def spec_of(folder: Path) -> CampaignSpec:
         raise SetupError(f"{held.resolved}: is no longer understood: {first}") from None
 
 
-def plan_with_history(spec: CampaignSpec, results: Path | None) -> CampaignPlan:
+def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> CampaignPlan:
     """The plan, with times and finished trials from the results folder where there is one."""
-    folder = results_path(spec, results)
-    if not (folder / "trials").is_dir() and not (folder / "journal.db").is_file():
+    folder = here(results_place(spec, results), empty=True)
+    if not any((folder / "trials").glob("*.parquet")) and not (folder / "journal.db").is_file():
         return plan_campaign(spec, {}, 0)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
     good = rows[(rows.status == "ok") & (rows.ber > 0)]
@@ -120,8 +121,6 @@ def status_of(folder: Path) -> CampaignStatus:
     Raises:
         SetupError: If the folder holds no results.
     """
-    from campaign.engines.stores.lock import is_held
-
     spec = spec_of(folder)
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
     more = _OF_ESTIMATES if spec.precision is not None else ()
@@ -132,7 +131,7 @@ def status_of(folder: Path) -> CampaignStatus:
     return CampaignStatus(
         spec.name,
         folder,
-        is_held(folder),
+        is_written(folder),
         setups,
         len(rows) - sum(setup.ok + setup.failed for setup in setups),
         tuple((*map(str, key), int(n)) for key, n in counted.items()),  # type: ignore[call-overload]

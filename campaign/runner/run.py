@@ -15,8 +15,9 @@ from campaign.errors import CampaignError
 from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards
 from campaign.runner.assets import digests_of, load_assets
-from campaign.runner.choose import make_executor, make_tracker, results_path
+from campaign.runner.choose import make_executor, make_tracker, results_place
 from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.place import open_store, opened
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.report import curves_of
@@ -49,12 +50,13 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    from campaign.engines.stores.parquet import ParquetStore
-
     started = time.time()
-    folder = ResultsFolder(results_path(job.spec, options.results))
-    folder.make()
-    with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
+    place = results_place(job.spec, options.results)
+    with (
+        Signals(listener.note) as signals,
+        opened(place, listener.note) as folder,
+        closing(open_store(place, folder)) as store,
+    ):
         result = _Run(job, options, listener, folder, store, signals).everything()
     result.seconds = time.time() - started
     return result
@@ -281,9 +283,7 @@ def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
 
     rows = store.read(["status", "error_type", "error"])
     failed = rows.filter(pc.field("status") != "ok").to_pylist()
-    causes = Counter(
-        (row["status"], row["error_type"] or "", row["error"] or "") for row in failed
-    )
+    causes = Counter((row["status"], row["error_type"] or "", row["error"] or "") for row in failed)
     return dict(causes.most_common())
 
 

@@ -86,19 +86,23 @@ def entry_of(part: Part, replaces: Sequence[str] = ()) -> dict[str, object]:
 
 def list_part(folder: Path, part: Part, replaces: Sequence[str] = ()) -> None:
     """Add a part to the manifest, durably; it counts, and those it replaces no longer do."""
-    _add_line(folder / MANIFEST, entry_of(part, replaces))
+    add_lines(folder, [entry_of(part, replaces)])
 
 
 def unlist_part(folder: Path, name: str, reason: str) -> None:
     """Say in the manifest that a part is no longer there, durably."""
-    _add_line(folder / MANIFEST, {"part": name, "set_aside": reason})
+    add_lines(folder, [{"part": name, "set_aside": reason}])
 
 
-def _add_line(path: Path, entry: dict[str, object]) -> None:
+def add_lines(folder: Path, entries: Sequence[Mapping[str, object]]) -> None:
+    """Add entries as they are, durably."""
+    path = folder / MANIFEST
+    if not entries:
+        return
     with path.open("a+b") as file:
         whole = file.tell() == 0 or _last_byte(path) == b"\n"
         file.write(b"" if whole else b"\n")
-        file.write(json.dumps(entry).encode() + b"\n")
+        file.writelines(json.dumps(entry).encode() + b"\n" for entry in entries)
         file.flush()
         os.fsync(file.fileno())
 

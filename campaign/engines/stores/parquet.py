@@ -39,7 +39,8 @@ class ParquetStore:
         folder: The results folder; made if it is not there.
         seal_rows: Seal when so many rows are in no part, at most `MAX_PART_ROWS` a part.
         seal_seconds: Seal at the first `append` so many seconds after the last sealing, where the
-            rows in no part are more than one in `PATIENCE` of those that are.
+            rows in no part are more than one in `patience` of those that are.
+        patience: None seals for time alone, however few the rows.
 
     Raises:
         LockedError: If another writer has the folder.
@@ -56,12 +57,17 @@ class ParquetStore:
     """
 
     def __init__(
-        self, folder: str | Path, *, seal_rows: int = 5_000, seal_seconds: float = 30.0
+        self,
+        folder: str | Path,
+        *,
+        seal_rows: int = 5_000,
+        seal_seconds: float = 30.0,
+        patience: int | None = PATIENCE,
     ) -> None:
         self.folder = Path(folder)
         self.warnings: list[str] = []
         self._trials = self.folder / TRIALS
-        self._seal_rows, self._seal_seconds = seal_rows, seal_seconds
+        self._seal_rows, self._seal_seconds, self._patience = seal_rows, seal_seconds, patience
         self._unsettled = False
         self._last_seal = time.monotonic()
         self._unsealed = self._sealed = 0
@@ -174,7 +180,8 @@ class ParquetStore:
         if self._unsealed >= self._seal_rows and not self._unsettled:
             return True
         waited = time.monotonic() - self._last_seal
-        return waited >= self._seal_seconds and self._unsealed * PATIENCE > self._sealed
+        enough = self._patience is None or self._unsealed * self._patience > self._sealed
+        return waited >= self._seal_seconds and self._unsealed > 0 and enough
 
     def _warn(self, line: str) -> None:
         if line not in self.warnings:

@@ -83,9 +83,7 @@ def load_results(folder: str | Path, columns: Sequence[str] | None = None) -> Re
     return Results(table if columns is None else table.select(list(columns)), lines)
 
 
-def _load_parts(
-    trials: Path, lines: list[str], columns: Collection[str] | None
-) -> list[pa.Table]:
+def _load_parts(trials: Path, lines: list[str], columns: Collection[str] | None) -> list[pa.Table]:
     """Every part, read again from the start where parts were replaced in the meantime."""
     for _ in range(10):
         manifest = read_manifest(trials)  # first: a part is there before its line

@@ -107,9 +107,7 @@ def check_version(version: int, where: object) -> None:
         )
 
 
-def conform(
-    table: pa.Table, where: object, columns: Collection[str] | None = None
-) -> pa.Table:
+def conform(table: pa.Table, where: object, columns: Collection[str] | None = None) -> pa.Table:
     """A table of records of any age in the columns of today, or in some of them.
 
     A column that the table lacks is null, one that is unknown today is dropped.
