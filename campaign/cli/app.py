@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from campaign import __version__
+from campaign.cli.places import Folder, Results
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
 
@@ -31,27 +32,6 @@ SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_de
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
-]
-Results = Annotated[
-    str | None,
-    typer.Option("--results", help="Folder or URL of the results instead of results/<name>."),
-]
-
-
-def _here(text: str) -> Path:
-    from campaign.runner.place import here
-
-    return here(text)
-
-
-Folder = Annotated[
-    Path,
-    typer.Argument(
-        help="A results folder, such as results/quickstart, or a URL such as s3://bucket/name.",
-        show_default=False,
-        parser=_here,
-        metavar="FOLDER",
-    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 

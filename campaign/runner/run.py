@@ -258,10 +258,7 @@ def unfinished(
         status = done.get(trial_id)
         return status is None or (status != "ok" and not keep_failed)
 
-    left = (
-        SetupPoints(grid.setup, tuple(p for p in grid.points() if wanted(p.trial_id)))
-        for grid in grids
-    )
+    left = (SetupPoints(grid.setup, tuple(grid.points(wanted))) for grid in grids)
     return [task for task in left if task.points]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -251,9 +251,19 @@ def _trial_id(setup: Setup, ber: float, seed: int | str) -> str:
     return f"{setup.setup_id}-{ber!r}-{seed}"
 
 
-def points_of(setup: Setup, bers: Sequence[float], seeds: Sequence[int]) -> Iterator[Point]:
-    """Every point of a setup; BER 0 has the one seed 0, because nothing is drawn."""
+def points_of(
+    setup: Setup,
+    bers: Sequence[float],
+    seeds: Sequence[int],
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[Point]:
+    """Every point of a setup, or those whose id is `wanted`.
+
+    BER 0 has the one seed 0, because nothing is drawn.
+    """
     for ber in bers:
         alike = _trial_id(setup, ber, "")
         for seed in seeds if ber > 0 else (0,):
-            yield Point(f"{alike}{seed}", ber, seed)
+            trial_id = f"{alike}{seed}"
+            if wanted is None or wanted(trial_id):
+                yield Point(trial_id, ber, seed)

@@ -67,7 +67,8 @@ def schema_of(columns: Collection[str] | None) -> pa.Schema:
     schema = arrow_schema()
     if columns is None:
         return schema
-    return pa.schema([f for f in schema if f.name in columns], metadata=schema.metadata)
+    chosen = pa.schema([field for field in schema if field.name in columns])
+    return chosen.with_metadata(schema.metadata)
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:
