@@ -13,8 +13,9 @@ import typer
 from campaign import __version__
 from campaign.cli.bits import bit_errors
 from campaign.cli.compare import compare
-from campaign.cli.options import AsJson, Folder, Results, Settings, SpecPath
-from campaign.cli.rows import export, replay
+from campaign.cli.options import AsJson, Settings, SpecPath
+from campaign.cli.places import Folder, Results
+from campaign.cli.rows import compact, export, replay
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
 
@@ -206,13 +207,17 @@ def report(
     ] = "bounded",
 ) -> None:
     """Make report.html, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG, PDF) of all rows."""
+    from campaign.runner.place import publish
     from campaign.runner.report import make_report
 
-    for path in make_report(folder, [metric], interval):
+    made = make_report(folder, [metric], interval)
+    for path in made:
         print(path)
+    if url := publish(folder, made):
+        print(f"and in {url}")
 
 
-for each in (bit_errors, compare, export, replay):
+for each in (bit_errors, compact, compare, export, replay):
     app.command()(each)
 
 

@@ -12,10 +12,4 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
 ]
-Results = Annotated[
-    Path | None, typer.Option("--results", help="Results folder instead of results/<name>.")
-]
-Folder = Annotated[
-    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
-]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from campaign.cli.options import AsJson, Folder
+from campaign.cli.options import AsJson
+from campaign.cli.places import Folder
 
 
 def export(
@@ -40,3 +41,13 @@ def replay(
     from campaign.runner.replay import replay as run_again
 
     raise typer.Exit(show_replay(run_again(folder_of_trial(results, trial_id), trial_id), as_json))
+
+
+def compact(
+    folder: Annotated[str, typer.Argument(help="A results folder or URL.", show_default=False)],
+) -> None:
+    """Merge the parts that rows lie in into few large ones; also after a crash in the middle."""
+    from campaign.runner.compact import compact_folder
+
+    before, after = compact_folder(folder)
+    print(f"{folder}: {before} parts are now {after}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from campaign.engines.executors.base import Executor
 from campaign.engines.trackers.null import NullTracker
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import Place, place_of
 from campaign.runner.provenance import code_version
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
     from campaign.runner.result import RunOptions
 
 
-def results_path(spec: CampaignSpec, chosen: Path | None) -> Path:
-    """The results folder: what the command line says, else the spec, else results/<name>."""
-    if chosen is not None:
-        return chosen
-    return Path(spec.output.results or Path("results") / spec.name)
+def results_place(spec: CampaignSpec, chosen: Path | str | None) -> Place:
+    """Where results go: what the command line says, else the spec, else results/<name>."""
+    return place_of(chosen or spec.output.results or Path("results") / spec.name)
 
 
 def make_executor(spec: CampaignSpec, options: RunOptions) -> Executor:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from campaign.errors import SetupError, SpecError
-from campaign.runner.choose import results_path
+from campaign.runner.choose import results_place
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import here, is_written
 from campaign.runner.plan import CampaignPlan, plan_campaign
 from campaign.runner.precision import precision_of
 from campaign.runner.training_log import TrainingStatus, read_log
@@ -91,7 +92,7 @@ def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     from campaign.engines.stores.reader import read_results
 
-    frame: pd.DataFrame = read_results(folder).select(list(columns)).to_pandas()
+    frame: pd.DataFrame = read_results(folder, columns).to_pandas()
     return frame
 
 
@@ -112,11 +113,11 @@ def spec_of(folder: Path) -> CampaignSpec:
         raise SetupError(f"{held.resolved}: is no longer understood: {first}") from None
 
 
-def plan_with_history(spec: CampaignSpec, results: Path | None) -> CampaignPlan:
+def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> CampaignPlan:
     """The plan, with times and finished trials from the results folder where there is one."""
-    folder = results_path(spec, results)
+    folder = here(results_place(spec, results), empty=True)
     trainings = plan_trainings(spec, folder)
-    if not (folder / "trials").is_dir() and not (folder / "journal.db").is_file():
+    if not any((folder / "trials").glob("*.parquet")) and not (folder / "journal.db").is_file():
         return replace(plan_campaign(spec, {}, 0), trainings=trainings)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
     good = rows[(rows.status == "ok") & (rows.ber > 0)]
@@ -132,8 +133,6 @@ def status_of(folder: Path) -> CampaignStatus:
     Raises:
         SetupError: If the folder holds no results.
     """
-    from campaign.engines.stores.lock import is_held
-
     spec = spec_of(folder)
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
     more = _OF_ESTIMATES if spec.precision is not None else ()
@@ -144,7 +143,7 @@ def status_of(folder: Path) -> CampaignStatus:
     return CampaignStatus(
         spec.name,
         folder,
-        is_held(folder),
+        is_written(folder),
         setups,
         len(rows) - sum(setup.ok + setup.failed for setup in setups),
         tuple((*map(str, key), int(n)) for key, n in counted.items()),  # type: ignore[call-overload]

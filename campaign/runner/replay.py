@@ -43,9 +43,13 @@ def replay(folder: Path, trial_id: str) -> Replay:
     Raises:
         SpecError: If the results have no such trial, or their spec no longer stands for it.
     """
+    import pyarrow.compute as pc
+
     from campaign.engines.stores.reader import read_results
 
-    held = find_row(read_results(folder).to_pylist(), trial_id)
+    rows = read_results(folder)
+    alike = rows.filter(pc.starts_with(rows["trial_id"], trial_id))
+    held = find_row(alike.to_pylist(), trial_id)
     raw = ResultsFolder(folder).read_json(folder / "spec.resolved.json")
     if raw is None:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")

@@ -32,7 +32,7 @@ class RunOptions:
     """What the command line may set beside the spec.
 
     Args:
-        results: Folder of the results instead of the spec's.
+        results: Folder or URL of the results instead of the spec's.
         address: Ray cluster to join instead of the spec's.
         executor: ``ray`` or ``inline`` instead of the spec's.
         workers: How many workers instead of the spec's.
@@ -41,7 +41,7 @@ class RunOptions:
         report: Make tables and figures at the end.
     """
 
-    results: Path | None = None
+    results: Path | str | None = None
     address: str | None = None
     executor: str | None = None
     workers: int | None = None

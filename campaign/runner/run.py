@@ -15,8 +15,9 @@ from campaign.engines.executors.fits import Fit
 from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards, ending_of
 from campaign.runner.assets import digests_of, load_assets
-from campaign.runner.choose import make_executor, make_tracker, results_path
+from campaign.runner.choose import make_executor, make_tracker, results_place
 from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.place import open_store, opened
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.result import Job, Listener, RunOptions, RunResult, TrainResult
@@ -48,12 +49,13 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    from campaign.engines.stores.parquet import ParquetStore
-
     started = time.time()
-    folder = ResultsFolder(results_path(job.spec, options.results))
-    folder.make()
-    with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
+    place = results_place(job.spec, options.results)
+    with (
+        Signals(listener.note) as signals,
+        opened(place, listener.note) as folder,
+        closing(open_store(place, folder)) as store,
+    ):
         result = _Run(job, options, listener, folder, store, signals).everything()
     result.seconds = time.time() - started
     return result
@@ -67,12 +69,13 @@ def train_campaign(job: Job, options: RunOptions, listener: Listener) -> TrainRe
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    from campaign.engines.stores.parquet import ParquetStore
-
     started = time.time()
-    folder = ResultsFolder(results_path(job.spec, options.results))
-    folder.make()
-    with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
+    place = results_place(job.spec, options.results)
+    with (
+        Signals(listener.note) as signals,
+        opened(place, listener.note) as folder,
+        closing(open_store(place, folder)) as store,
+    ):
         result = _Run(job, options, listener, folder, store, signals).trainings_alone()
     result.seconds = time.time() - started
     return result

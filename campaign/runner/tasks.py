@@ -22,10 +22,7 @@ def unfinished(
         status = done.get(trial_id)
         return status is None or (status != "ok" and not keep_failed)
 
-    left = (
-        SetupPoints(grid.setup, tuple(p for p in grid.points() if wanted(p.trial_id)))
-        for grid in grids
-    )
+    left = (SetupPoints(grid.setup, tuple(grid.points(wanted))) for grid in grids)
     return [task for task in left if task.points]
 
 
@@ -43,10 +40,9 @@ def limited(tasks: Sequence[SetupPoints], limit: int | None) -> list[SetupPoints
 
 def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
     """Failed trials by (status, error type, message), the most frequent first."""
-    rows = store.read().select(["status", "error_type", "error"]).to_pylist()
-    causes = Counter(
-        (row["status"], row["error_type"] or "", row["error"] or "")
-        for row in rows
-        if row["status"] != "ok"
-    )
+    import pyarrow.compute as pc
+
+    rows = store.read(["status", "error_type", "error"])
+    failed = rows.filter(pc.field("status") != "ok").to_pylist()
+    causes = Counter((row["status"], row["error_type"] or "", row["error"] or "") for row in failed)
     return dict(causes.most_common())

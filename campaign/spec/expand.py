@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -37,10 +37,10 @@ class SetupGrid:
         """How many trials there are."""
         return sum(len(cell.seeds) for cell in self.cells)
 
-    def points(self) -> Iterator[Point]:
-        """Every trial, by BER and then seed."""
+    def points(self, wanted: Callable[[str], bool] | None = None) -> Iterator[Point]:
+        """Every trial, or those whose id is `wanted`, by BER and then seed."""
         for cell in self.cells:
-            yield from points_of(self.setup, [cell.ber], cell.seeds)
+            yield from points_of(self.setup, [cell.ber], cell.seeds, wanted)
 
 
 def expand(spec: CampaignSpec) -> list[SetupGrid]:

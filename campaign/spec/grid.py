@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -214,7 +214,7 @@ class Setup:
         return " · ".join(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """One trial of a setup.
 
@@ -257,12 +257,23 @@ def held_point(setup: Setup, trial_id: str, ber: float, seed: int) -> Point:
     return Point(trial_id, ber, seed, int(images) if images else None)
 
 
-def _trial_id(setup: Setup, ber: float, seed: int) -> str:
+def _trial_id(setup: Setup, ber: float, seed: int | str) -> str:
     return f"{setup.setup_id}-{ber!r}-{seed}"
 
 
-def points_of(setup: Setup, bers: Sequence[float], seeds: Sequence[int]) -> Iterator[Point]:
-    """Every point of a setup; BER 0 has the one seed 0, because nothing is drawn."""
+def points_of(
+    setup: Setup,
+    bers: Sequence[float],
+    seeds: Sequence[int],
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[Point]:
+    """Every point of a setup, or those whose id is `wanted`.
+
+    BER 0 has the one seed 0, because nothing is drawn.
+    """
     for ber in bers:
+        alike = _trial_id(setup, ber, "")
         for seed in seeds if ber > 0 else (0,):
-            yield Point(_trial_id(setup, ber, seed), ber, seed)
+            trial_id = f"{alike}{seed}"
+            if wanted is None or wanted(trial_id):
+                yield Point(trial_id, ber, seed)
