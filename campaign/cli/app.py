@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 import typer
 
 from campaign import __version__
+from campaign.cli.options import AllowCode, AsJson, Folder, Results, Settings, SpecPath
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
+from campaign.text import redacted
 
 app = typer.Typer(
     name="campaign",
@@ -27,19 +29,6 @@ app = typer.Typer(
     "driver is at work; 130 and 143 after Ctrl-C and SIGTERM.",
 )
 
-SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
-]
-Results = Annotated[
-    Path | None, typer.Option("--results", help="Results folder instead of results/<name>.")
-]
-Folder = Annotated[
-    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-
 
 def main() -> None:
     """Run the command line; problems with a name end in one line each and an exit code."""
@@ -47,7 +36,8 @@ def main() -> None:
     try:
         app()
     except CampaignError as error:
-        print(f"error: {error}" if not isinstance(error, SpecError) else error, file=sys.stderr)
+        told = redacted(str(error))
+        print(told if isinstance(error, SpecError) else f"error: {told}", file=sys.stderr)
         sys.exit(error.exit_code)
     except StoppedAtOnce as stop:
         print("stopped; finished trials are kept, the same command goes on", file=sys.stderr)
@@ -140,6 +130,7 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no tables and figures at the end.")
     ] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the trials of a spec that have no result yet; the same command resumes."""
@@ -158,6 +149,7 @@ def run(
         limit=limit,
         keep_failed=keep_failed,
         report=not no_report,
+        allow_code=allow_code,
     )
     with listener_for(as_json=as_json) as listener:
         job = Job(loaded.spec, loaded.text, loaded.resolved())
@@ -197,6 +189,7 @@ def report(
 def bit_errors_(
     spec: SpecPath,
     settings: Settings = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
@@ -208,7 +201,7 @@ def bit_errors_(
     from campaign.spec.load import load
 
     loaded = load(spec, settings or ()).spec
-    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr))
+    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr), allow_code=allow_code)
     show_bit_errors(table, as_json=as_json, output=output)
 
 
@@ -255,6 +248,7 @@ def replay(
     results: Annotated[
         Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
     ] = Path("results"),
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one trial again and say whether flips and counts are the same."""
@@ -262,7 +256,8 @@ def replay(
     from campaign.runner.history import folder_of_trial
     from campaign.runner.replay import replay as run_again
 
-    raise typer.Exit(show_replay(run_again(folder_of_trial(results, trial_id), trial_id), as_json))
+    made = run_again(folder_of_trial(results, trial_id), trial_id, allow_code=allow_code)
+    raise typer.Exit(show_replay(made, as_json))
 
 
 @app.command()

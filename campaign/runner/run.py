@@ -16,12 +16,14 @@ from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards
 from campaign.runner.assets import digests_of, load_assets
 from campaign.runner.choose import make_executor, make_tracker, results_path
+from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder, text_digest
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.report import curves_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult
 from campaign.runner.rounds import Rounds, rows_by_setup
+from campaign.runner.seen import Seen
 from campaign.runner.signals import Signals
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
@@ -79,7 +81,7 @@ class _Run:
         self.rounds: Rounds | None = None
         self._left = options.limit
         self._warned = 0
-        self._seen_on: set[tuple[str, str]] = set()
+        self._seen = Seen(job.spec.evaluation.batch_size)
 
     def everything(self) -> RunResult:
         """All steps, from the digests to the report."""
@@ -128,6 +130,7 @@ class _Run:
     def _identified(self) -> tuple[list[SetupGrid], dict[str, Any]]:
         """The grid with its ids, refused if the folder is for something else; and the session."""
         grids = expand(self.spec)
+        check_code((grid.setup for grid in grids), allowed=self.options.allow_code)
         digests = digests_of(grids, self.listener.note)
         grids = identify(grids, digests)
         foreign = 0 if self.folder.lock.exists() else self._foreign_rows(grids)
@@ -157,7 +160,8 @@ class _Run:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
-                self._seen_on.update((record.host, record.device) for record in records)
+                for line in self._seen.look(records):
+                    self.listener.note(line)
                 status: dict[str, object] = {**executor.status()}
                 if self.rounds is not None:
                     executor.add(self._allowed(self.rounds.follow(records)))
@@ -189,8 +193,8 @@ class _Run:
 
     def _ended(self) -> dict[str, Any]:
         """What is known of the session only at its end."""
-        workers = [{"host": host, "device": device} for host, device in sorted(self._seen_on)]
-        return {"finished_at": time.time(), "trials": self.result.ran, "workers": workers}
+        ended = {"finished_at": time.time(), "trials": self.result.ran}
+        return {**ended, "workers": self._seen.workers()}
 
     def _pass_on_warnings(self) -> None:
         """What the store has met since the last time: parts set aside, failed seals."""

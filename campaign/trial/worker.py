@@ -17,6 +17,7 @@ from campaign.spec.grid import Point, Setup
 from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
+from campaign.trial.failures import failure_of, first_line, is_short
 from campaign.trial.layout import Placed, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
@@ -113,6 +114,7 @@ class TrialWorker:
         self.ahead = DrawsAhead() if spare and work.mode == "fast" else None
         self._networks: dict[tuple[str, bool, bool], Placed] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
+        self._most: dict[str, int] = {}  # images that memory held at once, by model
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
 
@@ -121,14 +123,35 @@ class TrialWorker:
         for point, following in zip_longest(points, points[1:]):
             started = time.perf_counter()
             try:
-                prepared = self._ready(setup)
-                drawn = self.ahead.flips(prepared, point, following) if self.ahead else None
-                outcome = (run_sampled if setup.sampled else run_trial)(prepared, point, drawn)
+                prepared, outcome = self._outcome(setup, point, following)
             except Exception as error:
                 seconds = time.perf_counter() - started
-                yield self.work.failed(setup, point, _failure(error, attempt, seconds))
+                yield self.work.failed(setup, point, failure_of(error, attempt, seconds))
                 continue
             yield self._succeeded(prepared, point, outcome, attempt, started)
+
+    def _outcome(
+        self, setup: Setup, point: Point, following: Point | None
+    ) -> tuple[Prepared, Outcome]:
+        """What a trial gives; where memory runs out, the setup is prepared in smaller batches."""
+        run = run_sampled if setup.sampled else run_trial
+        while True:
+            prepared = self._ready(setup)
+            try:
+                drawn = self.ahead.flips(prepared, point, following) if self.ahead else None
+                return prepared, run(prepared, point, drawn)
+            except Exception as error:
+                if not is_short(error) or prepared.data.batch_size == 1:
+                    raise
+                self._most[setup.model_name] = prepared.data.batch_size // 2
+            del prepared
+            self._forget()
+
+    def _forget(self) -> None:
+        """Give back the memory of the setup that is prepared."""
+        self._prepared = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _succeeded(
         self, prepared: Prepared, point: Point, outcome: Outcome, attempt: int, started: float
@@ -173,14 +196,17 @@ class TrialWorker:
         """The setup, prepared in batches that the memory of the device holds."""
         placed = self._network(setup)
         data, split = self._test_set(setup, placed), self._split(setup, placed)
-        for most in placed.batch_sizes(len(data)):
+        known = self._most.get(setup.model_name, len(data))
+        for most in (min(size, known) for size in placed.batch_sizes(len(data))):
             part = None if split is None else split.in_batches(most)
             try:
                 batches, reference = data.in_batches(most), self.work.mode == "reference"
                 return prepare(setup, placed.network, batches, part, reference=reference)
-            except torch.OutOfMemoryError as error:
+            except Exception as error:
+                if not is_short(error):
+                    raise
                 short_of_memory = error.with_traceback(None)
-            torch.cuda.empty_cache()
+            self._forget()
         raise short_of_memory
 
     def _with_fault(self, setup: Setup) -> Setup:
@@ -259,17 +285,6 @@ class TrialWorker:
         threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
         how = f"{prepared.setup.compute}{layout}{mode} batch={prepared.data.batch_size}"
         return f"{how}{threads} torch={torch.__version__}"
-
-
-def first_line(text: str) -> str:
-    """The first line that says something, at most 500 characters."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:500] if lines else ""
-
-
-def _failure(error: Exception, attempt: int, seconds: float) -> Failure:
-    status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
-    return Failure(status, type(error).__name__, str(error), attempt, seconds)
 
 
 def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa: ANN401
