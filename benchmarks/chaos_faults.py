@@ -26,11 +26,11 @@ CLOCK = """\
 #include <time.h>
 int clock_gettime(clockid_t clock, struct timespec *now) {
     static int (*real)(clockid_t, struct timespec *);
-    static unsigned calls;
+    static int calls;
     if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
     int held = real(clock, now);
     if (held == 0 && clock == CLOCK_REALTIME)
-        now->tv_sec += (++calls / 16 % 3 - 1) * 86400L;
+        now->tv_sec += (calls++ / 16 % 3 - 1) * 86400L;
     return held;
 }
 """

@@ -53,12 +53,12 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
     """
     from campaign.engines.stores.parquet import ParquetStore
 
-    started = time.time()
+    started = time.monotonic()
     folder = ResultsFolder(results_path(job.spec, options.results))
     folder.make()
     with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
         result = _Run(job, options, listener, folder, store, signals).everything()
-    result.seconds = time.time() - started
+    result.seconds = time.monotonic() - started
     return result
 
 
