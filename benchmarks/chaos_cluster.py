@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos_driver import MARK, Case, Driver, Tally, actors, ended_afterwards, marked, send
+from chaos_driver import MARK, PATIENCE, Case, Driver, Tally, actors, ended_afterwards, marked, send
 
 from campaign.engines.executors.cluster import short_temp_dir
 
@@ -144,7 +144,7 @@ class Nodes:
 
     def wait_for_actors(self, count: int, driver: Driver, *, on: int) -> None:
         """Wait until a node has so many workers."""
-        ends = time.monotonic() + 90
+        ends = time.monotonic() + PATIENCE
         while len(actors(self.marks[on])) < count:
             assert driver.is_running, driver.told()
             assert time.monotonic() < ends, f"no worker on node {on}:\n{driver.told()}"
