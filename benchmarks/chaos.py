@@ -42,7 +42,7 @@ MARKS = "<!-- chaos -->", "<!-- /chaos -->"
 def case_of(name: str, root: Path, *, seeds: int | None = None) -> Case:
     """The campaign that a fault strikes: a few seconds of work, more on Ray."""
     if name in ON_RAY:
-        return Case(root, "ray", seeds or (800 if name.startswith("node") else 250))
+        return Case(root, "ray", seeds or (500 if name.startswith("node") else 250))
     return Case(root, "inline", seeds or 60)
 
 

@@ -67,16 +67,17 @@ def node_killed(case: Case) -> Tally:
     with Nodes.started() as nodes:
         driver = case.start("--address", nodes.address)
         with ended_afterwards(driver):
-            nodes.wait_for_actors(1, driver, on=1)
+            assert nodes.is_used(driver, on=1), driver.told()
             held = case.wait_for(1, driver)
             nodes.kill(1)
             held = case.wait_for(held, driver)
             recovery = case.until_next(held, driver)
             nodes.join(1)
-            nodes.wait_for_actors(1, driver, on=1)
+            back = nodes.is_used(driver, on=1)
             code = driver.wait()
             assert code == 0, driver.told()
-    return case.tally(calm, 1, recovery, "its trials run elsewhere; used again when back")
+    again = "used again when back" if back else "had ended when it was back"
+    return case.tally(calm, 1, recovery, f"its trials run elsewhere; {again}")
 
 
 def node_cut_off(case: Case) -> Tally:
@@ -85,7 +86,7 @@ def node_cut_off(case: Case) -> Tally:
     with Nodes.started(apart=True) as nodes:
         driver = case.start("--address", nodes.address, prepare=nodes.enter_head)
         with ended_afterwards(driver):
-            nodes.wait_for_actors(1, driver, on=1)
+            assert nodes.is_used(driver, on=1), driver.told()
             held = case.wait_for(1, driver)
             nodes.cut(1)
             recovery = case.until_next(held, driver)
@@ -142,13 +143,15 @@ class Nodes:
         for pid in marked(self.marks[node]):
             send(pid, signal.SIGKILL)
 
-    def wait_for_actors(self, count: int, driver: Driver, *, on: int) -> None:
-        """Wait until a node has so many workers."""
+    def is_used(self, driver: Driver, *, on: int) -> bool:
+        """Wait until a node has a worker; False where the run ends before."""
         ends = time.monotonic() + PATIENCE
-        while len(actors(self.marks[on])) < count:
-            assert driver.is_running, driver.told()
+        while not actors(self.marks[on]):
+            if not driver.is_running:
+                return False
             assert time.monotonic() < ends, f"no worker on node {on}:\n{driver.told()}"
             time.sleep(0.1)
+        return True
 
     def cut(self, node: int) -> None:
         """Take the node's network down."""

@@ -100,7 +100,7 @@ class Driver:
         for pid in marked(self.mark):
             send(pid, signal.SIGKILL)
 
-    def wait(self, seconds: float = PATIENCE) -> int:
+    def wait(self, seconds: float = 3 * PATIENCE) -> int:
         """Its exit code."""
         self.process.join(seconds)
         if self.process.exitcode is None:

@@ -144,13 +144,7 @@ class TrialWorker:
                 if not is_short(error) or prepared.data.batch_size == 1:
                     raise
                 self._most[setup.model_name] = prepared.data.batch_size // 2
-            del prepared
-            self._forget()
-
-    def _forget(self) -> None:
-        """Give back the memory of the setup that is prepared."""
-        self._prepared = None
-        if self.device.type == "cuda":
+            prepared = self._prepared = None
             torch.cuda.empty_cache()
 
     def _succeeded(
@@ -206,7 +200,7 @@ class TrialWorker:
                 if not is_short(error):
                     raise
                 short_of_memory = error.with_traceback(None)
-            self._forget()
+            torch.cuda.empty_cache()
         raise short_of_memory
 
     def _with_fault(self, setup: Setup) -> Setup:
