@@ -19,6 +19,7 @@ from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
+from campaign.analysis.trainings import write_trainings
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def report_of(
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
+        *write_trainings(made.points, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
     ]
     figures = [

@@ -12,7 +12,17 @@ from campaign.analysis.labels import curve_key
 from campaign.errors import CampaignError
 from campaign.records import COLUMNS, column_types
 
-CURVE_KEYS = ["model", "dataset", "dtype", "method", "t", "nonfinite", "fault", "targets"]
+CURVE_KEYS = [
+    "model",
+    "dataset",
+    "dtype",
+    "method",
+    "t",
+    "train_seed",
+    "nonfinite",
+    "fault",
+    "targets",
+]
 """What trials of one curve share: all but BER and seed."""
 POINT_KEYS = [*CURVE_KEYS, "ber"]
 """What trials of one point of a curve share: all but the seed."""

@@ -11,7 +11,10 @@ from typing import Annotated, Literal
 import typer
 
 from campaign import __version__
+from campaign.cli.bits import bit_errors
+from campaign.cli.compare import compare
 from campaign.cli.options import AllowCode, AsJson, Folder, Results, Settings, SpecPath
+from campaign.cli.rows import export, replay
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
 from campaign.text import redacted
@@ -159,6 +162,36 @@ def run(
 
 
 @app.command()
+def train(
+    spec: SpecPath,
+    results: Results = None,
+    settings: Settings = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join; default starts a local one.")
+    ] = None,
+    executor: Annotated[
+        Literal["ray", "inline"] | None, typer.Option(help="Ray, or this process.")
+    ] = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run only the trainings of a spec that have not ended yet; run would do them too."""
+    from campaign.cli.progress import listener_for
+    from campaign.cli.show_training import show_trained
+    from campaign.runner.result import Job, RunOptions
+    from campaign.runner.run import train_campaign
+    from campaign.spec.load import load
+
+    loaded = load(spec, settings or ())
+    with listener_for(as_json=as_json) as listener:
+        job = Job(loaded.spec, loaded.text, loaded.resolved())
+        options = RunOptions(results, address, executor, allow_code=allow_code)
+        result = train_campaign(job, options, listener)
+    show_trained(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """Say how far a campaign is, also while it runs."""
     from campaign.cli.show import show_status
@@ -185,24 +218,8 @@ def report(
         print(path)
 
 
-@app.command(name="bit-errors")
-def bit_errors_(
-    spec: SpecPath,
-    settings: Settings = None,
-    allow_code: AllowCode = False,
-    as_json: AsJson = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
-    ] = None,
-) -> None:
-    """Say what a flip of each bit position does to the weights, measured and in closed form."""
-    from campaign.cli.show_bits import show_bit_errors
-    from campaign.runner.bit_errors import bit_errors
-    from campaign.spec.load import load
-
-    loaded = load(spec, settings or ()).spec
-    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr), allow_code=allow_code)
-    show_bit_errors(table, as_json=as_json, output=output)
+for each in (bit_errors, compare, export, replay):
+    app.command()(each)
 
 
 @app.command(name="list")
@@ -222,42 +239,6 @@ def schema() -> None:
     from campaign.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-@app.command()
-def export(
-    folder: Folder,
-    format_: Annotated[
-        Literal["csv", "parquet"] | None,
-        typer.Option("--format", help="Kind of file; default: by its name, else csv."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File; default: stdout for csv.")
-    ] = None,
-) -> None:
-    """Write all rows as one flat table."""
-    from campaign.runner.export import export_rows
-
-    by_name = "parquet" if output is not None and output.suffix == ".parquet" else "csv"
-    export_rows(folder, format_ or by_name, output)
-
-
-@app.command()
-def replay(
-    trial_id: Annotated[str, typer.Argument(help="trial_id of a row, or its beginning.")],
-    results: Annotated[
-        Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
-    ] = Path("results"),
-    allow_code: AllowCode = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run one trial again and say whether flips and counts are the same."""
-    from campaign.cli.show import show_replay
-    from campaign.runner.history import folder_of_trial
-    from campaign.runner.replay import replay as run_again
-
-    made = run_again(folder_of_trial(results, trial_id), trial_id, allow_code=allow_code)
-    raise typer.Exit(show_replay(made, as_json))
 
 
 @app.command()

@@ -13,10 +13,13 @@ from campaign.runner.assets import digests_of, load_assets
 from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.provenance import code_version
+from campaign.runner.trainings import checkpoint_folder
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup, SetupPoints, held_point
 from campaign.spec.identity import identify
+from campaign.spec.trained import job_of
+from campaign.training.checkpoint import load
 from campaign.trial.worker import TrialWork
 
 
@@ -57,6 +60,7 @@ def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     setup = _setup_of(spec, held, folder)
     point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
+    assets |= _trained(spec, setup, folder)
     work = TrialWork(
         code_version=code_version(),
         batch_size=spec.evaluation.batch_size,
@@ -67,6 +71,14 @@ def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     new = next(work.open(assets.__getitem__).trials(setup, [point], 1)).to_row()
     differing = tuple(name for name in RESULT_COLUMNS if new[name] != held[name])
     return Replay(held, new, differing)
+
+
+def _trained(spec: CampaignSpec, setup: Setup, folder: Path) -> dict[str, object]:
+    """The trained network that the setup needs, if it does, by its key."""
+    if setup.training is None:
+        return {}
+    place = checkpoint_folder(spec, ResultsFolder(folder))
+    return {setup.training.asset: load(place, job_of(setup))}
 
 
 def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:

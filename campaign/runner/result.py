@@ -90,6 +90,40 @@ class RunResult:
         return 0 if self.ok == self.total else 4
 
 
+@dataclass
+class TrainResult:
+    """How trainings ended that were run alone.
+
+    Args:
+        results: The results folder.
+        checkpoints: Where the trained networks are.
+        total: Trainings of the spec.
+        cached: Those that had ended before.
+        trained: Those that have ended now.
+        failures: Why the others have not, by what they are called.
+        signal: The signal that stopped them, or None.
+        seconds: Wall time.
+    """
+
+    results: Path
+    checkpoints: Path
+    total: int = 0
+    cached: int = 0
+    trained: int = 0
+    failures: Mapping[str, str] = field(default_factory=dict)
+    signal: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """As that of `RunResult`, for trainings."""
+        if self.signal is not None:
+            return 128 + self.signal
+        if self.failures:
+            return 3
+        return 0 if self.cached + self.trained == self.total else 4
+
+
 @dataclass(frozen=True)
 class Job:
     """A spec with the text it came from."""

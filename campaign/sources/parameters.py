@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from campaign.lazy import torch
+from campaign.networks.raw import raw_parameters
 from campaign.sources.architectures import ARCHITECTURES
 from campaign.sources.known import COUNTS_FILE, KINDS
 
@@ -30,7 +31,7 @@ def parameter_kinds(model: nn.Module) -> dict[str, str]:
         {'0.weight': 'weights', '0.bias': 'biases', '1.weight': 'norms', '1.bias': 'norms'}
     """
     kinds = {}
-    for name, _ in model.named_parameters():
+    for name in raw_parameters(model):
         owner, _, leaf = name.rpartition(".")
         kinds[name] = _kind(model.get_submodule(owner), leaf)
     return kinds

@@ -27,6 +27,7 @@ from campaign.spec import axes, forms
 from campaign.spec.choice import Choice, chooser, each, problems_error
 from campaign.spec.precision import PrecisionSpec
 from campaign.spec.roles import Section, axis, execution, identity
+from campaign.spec.training import TrainingSpec
 
 DEFAULT_SEEDS = 50
 """Seeds of a grid that says nothing of them."""
@@ -275,6 +276,9 @@ class CampaignSpec(Section):
     )
     profile: ProfileSpec | None = identity(
         None, "Images to learn bounds or attacks from, for the methods and fault models that do."
+    )
+    training: TrainingSpec | None = identity(
+        None, "How networks are trained for the methods that ask for it."
     )
     precision: PrecisionSpec | None = identity(
         None,

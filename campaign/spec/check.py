@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from campaign.registry import nearest
 from campaign.spec.campaign import DEFAULT_SEEDS, CampaignSpec, Grid, Rule, Stack, SubGrid
 from campaign.spec.check_targets import check_targets
+from campaign.spec.check_training import check_training
 from campaign.spec.expand import Path, candidates, expand, t_values
 from campaign.spec.grid import Setup
 from campaign.spec.rules import bare_method, left_out, matches_setup
@@ -23,6 +24,7 @@ def check(spec: CampaignSpec) -> list[Problem]:
         *_stacks(spec.grid, ("grid",)),
         *_axis_t(spec),
         *check_targets(spec),
+        *check_training(spec),
         *_rates(spec),
         *_precision(spec),
         *(p for i, part in enumerate(spec.grid.include) for p in _included(spec, part, i)),

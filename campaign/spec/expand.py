@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from campaign.formats import NumberFormat
 from campaign.methods import Method
 from campaign.spec.campaign import CampaignSpec, Grid, SubGrid
-from campaign.spec.grid import Point, Profile, Setup, Targets, points_of
+from campaign.spec.grid import Point, Profile, Setup, Targets, Training, points_of
 from campaign.spec.rules import left_out, of_points
+from campaign.training.job import trained_part
 
 Path = tuple[str | int, ...]
 
@@ -90,7 +91,8 @@ def _setups(
         models, dtypes, enumerate(part.method or grid.method), part.nonfinite or grid.nonfinite
     ):
         stack = tuple(choice.value for choice in choices if choice.value.name != "none")
-        for t in _targets_t(part.t or grid.t or {}, dtype, stack):
+        values = _targets_t(part.t or grid.t or {}, dtype, stack)
+        for t, training in product(values, trainings_of(spec, stack)):
             yield (
                 (*at, place),
                 Setup(
@@ -113,6 +115,7 @@ def _setups(
                     fold_batchnorm=spec.fold_batchnorm,
                     compute=spec.evaluation.compute,
                     sampled=spec.precision is not None,
+                    training=training,
                 ),
                 part,
             )
@@ -130,6 +133,29 @@ def targets_of(spec: CampaignSpec) -> Targets:
         only_bits=tuple(chosen.only_bits),
         activations=chosen.activations,
     )
+
+
+def trainings_of(spec: CampaignSpec, stack: tuple[Method, ...]) -> list[Training | None]:
+    """The trainings of a stack, one for each of ``training.seeds``; None alone where it has none.
+
+    None stands for what `campaign.spec.check` refuses, too: no section, or an unknown recipe.
+    """
+    chosen, methods = spec.training, trained_part(stack)
+    if chosen is None or not methods:
+        return [None]
+    name = recipe_name(methods)
+    recipe = chosen.recipe_named(name)
+    if recipe is None:
+        return [None]
+    called = name or (chosen.recipe if isinstance(chosen.recipe, str) else "")
+    source = chosen.dataset
+    title = source.title or source.value.label
+    return [Training(called, recipe, title, source.value, seed) for seed in chosen.seeds]
+
+
+def recipe_name(methods: Iterable[Method]) -> str | None:
+    """The recipe that trained methods name themselves, None for the default one."""
+    return next((name for m in methods if (name := getattr(m, "recipe", None))), None)
 
 
 def _fault_name(spec: CampaignSpec) -> str:

@@ -15,6 +15,7 @@ from campaign.methods import Method
 from campaign.registry import changed_options
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup
+from campaign.spec.trained import with_digest
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Digests:
         dataset: Of the images and labels.
         fault: Of the file that the fault model reads, None where it reads none.
         profile: Of the dataset that the profile split is from, None where it has none of its own.
+        training: Of the images that networks are trained on, None where none is.
     """
 
     models: Mapping[str, str]
     dataset: str
     fault: str | None = None
     profile: str | None = None
+    training: str | None = None
 
 
 def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         **({} if setup.compute == "fp32" else {"compute": setup.compute}),
         **({"images": "a sample for each seed"} if setup.sampled else {}),
         **_profile(setup, digests),
+        **({} if setup.training is None else {"training": setup.training.digest}),
     }
 
 
@@ -102,12 +106,13 @@ def setup_id(setup: Setup, digests: Digests) -> str:
 
 def identify(grids: Iterable[SetupGrid], digests: Digests) -> list[SetupGrid]:
     """The same setups with their ids."""
-    return [
-        dataclasses.replace(
-            grid, setup=dataclasses.replace(grid.setup, setup_id=setup_id(grid.setup, digests))
-        )
-        for grid in grids
-    ]
+    found = []
+    for grid in grids:
+        checkpoint = digests.models[grid.setup.model_name]
+        setup = with_digest(grid.setup, model=checkpoint, dataset=digests.training or "")
+        named = dataclasses.replace(setup, setup_id=setup_id(setup, digests))
+        found.append(dataclasses.replace(grid, setup=named))
+    return found
 
 
 def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
@@ -127,25 +132,52 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
         for grid in listed
     }
     recorded = {key: shared[key] for key in rare if key in shared}
-    return {**{key: shared.get(key) for key in keys}, **recorded, "models": models}
+    return {
+        **{key: shared.get(key) for key in keys},
+        **recorded,
+        **_recipes(listed, digests),
+        "models": models,
+    }
+
+
+def _recipes(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
+    """What networks are trained on, and each recipe's content; nothing where none is trained."""
+    held = [grid.setup.training for grid in grids if grid.setup.training is not None]
+    if not held:
+        return {}
+    return {
+        "recipes": {
+            each.recipe_name or "in place": {"digest": each.recipe.digest} for each in held
+        },
+        "trained_on": {"images": {"digest": digests.training}},
+    }
 
 
 def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each identity that differs; models are compared where both have them.
+    """One line for each identity that differs; models and recipes are compared where both are.
 
     Example:
         >>> drift({"fault": "bit_flip", "models": {}}, {"fault": "burst", "models": {}})
         ['fault: the results have bit_flip, the spec asks for burst']
     """
+    named = {"models": "model", "recipes": "recipe", "trained_on": "training"}
     lines = [
         f"{key}: the results have {_short(held.get(key))}, the spec asks for {_short(new.get(key))}"
-        for key in sorted({*held, *new} - {"models"})
+        for key in sorted({*held, *new} - set(named))
         if _plain(held.get(key)) != _plain(new.get(key))
     ]
-    for name in sorted(set(held.get("models", {})) & set(new.get("models", {}))):
-        old, now = held["models"][name], new["models"][name]
+    for section, kind in named.items():
+        lines += _drift_of_parts(kind, held.get(section, {}), new.get(section, {}))
+    return lines
+
+
+def _drift_of_parts(kind: str, held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The lines of what is named: compared where both have it."""
+    lines = []
+    for name in sorted(set(held) & set(new)):
+        old, now = held[name], new[name]
         lines += [
-            f"model {name}, {key}: the results have {_short(old.get(key))}, "
+            f"{kind} {name}, {key}: the results have {_short(old.get(key))}, "
             f"the spec asks for {_short(now.get(key))}"
             for key in sorted({*old, *now})
             if _plain(old.get(key)) != _plain(now.get(key))

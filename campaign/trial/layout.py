@@ -48,6 +48,11 @@ class Placed(NamedTuple):
             yield size
 
 
+def device_name(device: torch.device) -> str:
+    """How rows call a device, such as ``cpu`` or ``cuda:NVIDIA H200``."""
+    return "cpu" if device.type == "cpu" else f"cuda:{torch.cuda.get_device_name(device)}"
+
+
 def may_lie_otherwise(setup: Setup, device: torch.device) -> bool:
     """Whether channels may come last.
 

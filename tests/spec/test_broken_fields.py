@@ -8,7 +8,7 @@ import pytest
 
 TOP = (
     "name, description, models, dataset, grid, fault, targets, lifetime, fold_batchnorm, profile, "
-    "precision, evaluation, engine, output, extends"
+    "training, precision, evaluation, engine, output, extends"
 )
 GRID = "dtype, method, ber, seeds, t, nonfinite, clean, exclude, include"
 RULE = "model, dtype, method, t, nonfinite, ber, seed"

@@ -43,7 +43,14 @@ def test_a_record_says_everything_about_its_trial(make_setup, assets) -> None:
     row = record.to_row()
     assert tuple(row) == COLUMNS
     lacking = {name for name, value in row.items() if value is None}
-    assert lacking == {"error", "error_type", "n_fault_free", "flipped_worst", "exposed_worst"}
+    assert lacking == {
+        "error",
+        "error_type",
+        "n_fault_free",
+        "flipped_worst",
+        "exposed_worst",
+        "train_seed",
+    }
     words = record.stored_bits // 16
     assert record.check_bits == words
     assert record.exposed_bits == 17 * words
