@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,8 @@ SCONTROL = """#!/bin/bash
 if [[ $1 == show ]]; then echo node1; echo node2; else echo "scontrol $*" >>"$CALLS"; fi
 """
 CAMPAIGN = """#!/bin/bash
-echo "campaign $*" >>"$CALLS"
 trap 'echo drained >>"$CALLS"; exit 143' TERM
+echo "campaign $*" >>"$CALLS"
 for _ in $(seq ${TURNS:-100}); do sleep 0.05; done
 """
 
@@ -192,12 +193,13 @@ def test_slurm_runs_the_line_on_every_node_drains_and_queues_again(tmp_path, ter
         "SLURM_CPUS_PER_TASK": "16",
     }
     line = ["bash", str(DEPLOY / "slurm.sbatch"), "a spec.yaml", "--results", "/shared/r"]
-    job = subprocess.Popen(line, env=variables, stderr=subprocess.PIPE, text=True)
-    if terminated:
-        while not calls.exists() or "campaign" not in calls.read_text().split("\n", 1)[-1]:
+    with subprocess.Popen(line, env=variables, stderr=subprocess.PIPE, text=True) as job:
+        while terminated and (not calls.exists() or "\ncampaign" not in calls.read_text()):
             assert job.poll() is None
-        job.terminate()
-    _, err = job.communicate(timeout=30)
+            time.sleep(0.02)
+        if terminated:
+            job.terminate()
+        _, err = job.communicate(timeout=60)
     told = calls.read_text().splitlines()
     assert told[0].startswith("ray symmetric-run --address node1:24711 --min-nodes 2 --num-cpus=16")
     assert told[1] == "campaign run a spec.yaml --results /shared/r"
