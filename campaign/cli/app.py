@@ -13,11 +13,12 @@ import typer
 from campaign import __version__
 from campaign.cli.bits import bit_errors
 from campaign.cli.compare import compare
-from campaign.cli.options import AsJson, Settings, SpecPath
+from campaign.cli.options import AllowCode, AsJson, Settings, SpecPath
 from campaign.cli.places import Folder, Results
 from campaign.cli.rows import compact, export, replay
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
+from campaign.text import redacted
 
 app = typer.Typer(
     name="campaign",
@@ -39,7 +40,8 @@ def main() -> None:
     try:
         app()
     except CampaignError as error:
-        print(f"error: {error}" if not isinstance(error, SpecError) else error, file=sys.stderr)
+        told = redacted(str(error))
+        print(told if isinstance(error, SpecError) else f"error: {told}", file=sys.stderr)
         sys.exit(error.exit_code)
     except StoppedAtOnce as stop:
         print("stopped; finished trials are kept, the same command goes on", file=sys.stderr)
@@ -132,6 +134,7 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no tables and figures at the end.")
     ] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the trials of a spec that have no result yet; the same command resumes."""
@@ -150,6 +153,7 @@ def run(
         limit=limit,
         keep_failed=keep_failed,
         report=not no_report,
+        allow_code=allow_code,
     )
     with listener_for(as_json=as_json) as listener:
         job = Job(loaded.spec, loaded.text, loaded.resolved())
@@ -169,6 +173,7 @@ def train(
     executor: Annotated[
         Literal["ray", "inline"] | None, typer.Option(help="Ray, or this process.")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run only the trainings of a spec that have not ended yet; run would do them too."""
@@ -181,7 +186,8 @@ def train(
     loaded = load(spec, settings or ())
     with listener_for(as_json=as_json) as listener:
         job = Job(loaded.spec, loaded.text, loaded.resolved())
-        result = train_campaign(job, RunOptions(results, address, executor), listener)
+        options = RunOptions(results, address, executor, allow_code=allow_code)
+        result = train_campaign(job, options, listener)
     show_trained(result, as_json=as_json)
     raise typer.Exit(result.exit_code)
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from campaign.cli.options import AsJson, Settings, SpecPath
+from campaign.cli.options import AllowCode, AsJson, Settings, SpecPath
 
 
 def bit_errors(
     spec: SpecPath,
     settings: Settings = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
@@ -25,5 +26,5 @@ def bit_errors(
     from campaign.spec.load import load
 
     loaded = load(spec, settings or ()).spec
-    table = errors_of(loaded, lambda text: print(text, file=sys.stderr))
+    table = errors_of(loaded, lambda text: print(text, file=sys.stderr), allow_code=allow_code)
     show_bit_errors(table, as_json=as_json, output=output)

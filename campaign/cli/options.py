@@ -13,3 +13,11 @@ Settings = Annotated[
     typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        envvar="CAMPAIGN_ALLOW_CODE",
+        help="Run the code that models of the spec name: hub repositories, module:callable.",
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from campaign.cli.options import AsJson
+from campaign.cli.options import AllowCode, AsJson
 from campaign.cli.places import Folder
 
 
@@ -33,6 +33,7 @@ def replay(
     results: Annotated[
         Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
     ] = Path("results"),
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one trial again and say whether flips and counts are the same."""
@@ -40,7 +41,8 @@ def replay(
     from campaign.runner.history import folder_of_trial
     from campaign.runner.replay import replay as run_again
 
-    raise typer.Exit(show_replay(run_again(folder_of_trial(results, trial_id), trial_id), as_json))
+    made = run_again(folder_of_trial(results, trial_id), trial_id, allow_code=allow_code)
+    raise typer.Exit(show_replay(made, as_json))
 
 
 def compact(

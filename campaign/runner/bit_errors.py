@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from campaign.analysis.closed_form import Code, ErrorSums, Numbers, code_of, expected_errors
 from campaign.errors import SetupError
 from campaign.lazy import np, torch
+from campaign.runner.code import check_code
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup
@@ -25,7 +26,9 @@ COLUMNS = [
 ]
 
 
-def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
+def bit_errors(
+    spec: CampaignSpec, note: Callable[[str], None], *, allow_code: bool = False
+) -> pd.DataFrame:
     """Mean errors of the weights of every setup when one bit of a word flips.
 
     Every bit of every exposed word is flipped, alone; no image is looked at. Codes are read past.
@@ -34,6 +37,7 @@ def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
     Args:
         spec: The campaign; its models are loaded, or downloaded.
         note: Told what is read.
+        allow_code: Build models from code that is not ours.
 
     Returns:
         One row for each setup and bit (0 = least significant): the coordinates of the setup,
@@ -50,7 +54,9 @@ def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
     import pandas as pd
 
     rows, loaded = [], dict[str, Network]()
-    for grid in expand(spec):
+    grids = expand(spec)
+    check_code((grid.setup for grid in grids), allowed=allow_code)
+    for grid in grids:
         setup = grid.setup
         if setup.model_name not in loaded:
             note(f"loading {setup.model_name}")

@@ -13,6 +13,7 @@ from campaign.runner.place import Place, place_of
 from campaign.runner.provenance import code_version
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
+from campaign.text import redacted_values
 
 if TYPE_CHECKING:
     from campaign.engines.trackers.base import Tracker
@@ -42,6 +43,8 @@ def make_executor(spec: CampaignSpec, options: RunOptions) -> Executor:
         gpus_per_worker=engine.gpus_per_worker,
         batch_seconds=engine.batch_seconds,
         max_attempts=engine.max_attempts,
+        patience_seconds=engine.patience_seconds,
+        grace_seconds=engine.grace_seconds,
     )
 
 
@@ -79,7 +82,7 @@ def mlflow_tracker(
         campaign_id=folder.campaign_id(),
         folder=folder.path,
         bers=sorted({cell.ber for grid in expand(spec) for cell in grid.cells}),
-        spec=resolved,
+        spec=redacted_values(resolved),
         spec_sha=str(held["sessions"][-1].get("spec_sha256", "")),
         code_version=code_version(),
         description=spec.description,

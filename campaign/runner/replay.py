@@ -10,6 +10,7 @@ from typing import Any
 from campaign.errors import SpecError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.provenance import code_version
 from campaign.runner.trainings import checkpoint_folder
@@ -37,8 +38,13 @@ class Replay:
     differing: tuple[str, ...]
 
 
-def replay(folder: Path, trial_id: str) -> Replay:
+def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     """Run the trial again in this process.
+
+    Args:
+        folder: The results.
+        trial_id: The trial, or a beginning of its id.
+        allow_code: Build models from code that is not ours; a folder alone runs none.
 
     Raises:
         SpecError: If the results have no such trial, or their spec no longer stands for it.
@@ -54,6 +60,7 @@ def replay(folder: Path, trial_id: str) -> Replay:
     if raw is None:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
     spec = CampaignSpec.model_validate(raw)
+    check_code((grid.setup for grid in expand(spec)), allowed=allow_code)
     setup = _setup_of(spec, held, folder)
     point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)

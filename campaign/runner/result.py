@@ -39,6 +39,7 @@ class RunOptions:
         limit: At most so many trials now.
         keep_failed: Leave failed trials of earlier runs as they are.
         report: Make tables and figures at the end.
+        allow_code: Build models from code that is not ours.
     """
 
     results: Path | str | None = None
@@ -48,6 +49,7 @@ class RunOptions:
     limit: int | None = None
     keep_failed: bool = False
     report: bool = True
+    allow_code: bool = False
 
 
 @dataclass

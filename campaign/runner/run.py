@@ -16,12 +16,14 @@ from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards, ending_of
 from campaign.runner.assets import digests_of, load_assets
 from campaign.runner.choose import make_executor, make_tracker, results_place
+from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder, text_digest
 from campaign.runner.place import open_store, opened
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
 from campaign.runner.result import Job, Listener, RunOptions, RunResult, TrainResult
 from campaign.runner.rounds import Rounds, rows_by_setup
+from campaign.runner.seen import Seen
 from campaign.runner.signals import Signals
 from campaign.runner.tasks import failures_of, limited, unfinished
 from campaign.runner.telling import Telling
@@ -49,7 +51,7 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    started = time.time()
+    started = time.monotonic()
     place = results_place(job.spec, options.results)
     with (
         Signals(listener.note) as signals,
@@ -57,7 +59,7 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         closing(open_store(place, folder)) as store,
     ):
         result = _Run(job, options, listener, folder, store, signals).everything()
-    result.seconds = time.time() - started
+    result.seconds = time.monotonic() - started
     return result
 
 
@@ -69,7 +71,7 @@ def train_campaign(job: Job, options: RunOptions, listener: Listener) -> TrainRe
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    started = time.time()
+    started = time.monotonic()
     place = results_place(job.spec, options.results)
     with (
         Signals(listener.note) as signals,
@@ -77,7 +79,7 @@ def train_campaign(job: Job, options: RunOptions, listener: Listener) -> TrainRe
         closing(open_store(place, folder)) as store,
     ):
         result = _Run(job, options, listener, folder, store, signals).trainings_alone()
-    result.seconds = time.time() - started
+    result.seconds = time.monotonic() - started
     return result
 
 
@@ -101,7 +103,7 @@ class _Run:
         self.trainer: Trainer
         self._left = options.limit
         self._warned = 0
-        self._seen_on: set[tuple[str, str]] = set()
+        self._seen = Seen(job.spec.evaluation.batch_size)
 
     def everything(self) -> RunResult:
         """All steps, from the digests to the report."""
@@ -179,6 +181,7 @@ class _Run:
     def _identified(self) -> tuple[list[SetupGrid], dict[str, Any]]:
         """The grid with its ids, refused if the folder is for something else; and the session."""
         grids = expand(self.spec)
+        check_code((grid.setup for grid in grids), allowed=self.options.allow_code)
         digests = digests_of(grids, self.listener.note)
         grids = identify(grids, digests)
         foreign = 0 if self.folder.lock.exists() else self._foreign_rows(grids)
@@ -208,7 +211,8 @@ class _Run:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
-                self._seen_on.update((record.host, record.device) for record in records)
+                for line in self._seen.look(records):
+                    self.listener.note(line)
                 status: dict[str, object] = {**executor.status()}
                 if self.rounds is not None:
                     executor.add(self._allowed(self.rounds.follow(records)))
@@ -248,8 +252,8 @@ class _Run:
 
     def _ended(self) -> dict[str, Any]:
         """What is known of the session only at its end."""
-        workers = [{"host": host, "device": device} for host, device in sorted(self._seen_on)]
-        return {"finished_at": time.time(), "trials": self.result.ran, "workers": workers}
+        ended = {"finished_at": time.time(), "trials": self.result.ran}
+        return {**ended, "workers": self._seen.workers()}
 
     def _pass_on_warnings(self) -> None:
         """What the store has met since the last time: parts set aside, failed seals."""

@@ -209,8 +209,8 @@ class EvaluationSpec(Section):
     )
     batch_size: Count | Literal["auto"] = execution(
         "auto",
-        "Images a forward pass; auto goes by the cache on a CPU, and takes many on a GPU, fewer "
-        "where its memory does not hold them.",
+        "Images a forward pass, halved where memory does not hold them; auto goes by the cache on "
+        "a CPU, and takes many on a GPU.",
     )
     metrics: Metrics = execution(
         ["top1"], "Which accuracies tables and figures show; rows count both."
@@ -234,6 +234,12 @@ class EngineSpec(Section):
     )
     batch_seconds: Seconds = execution(3.0, "How long one batch of trials should take.")
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")
+    patience_seconds: Seconds = execution(
+        300.0, "Silence of a busy worker after which it is asked whether it lives."
+    )
+    grace_seconds: Seconds = execution(
+        30.0, "How long trials in flight are waited for after Ctrl-C or SIGTERM."
+    )
 
 
 class OutputSpec(Section):

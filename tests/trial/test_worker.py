@@ -15,7 +15,8 @@ from campaign.records import COLUMNS, RESULT_COLUMNS, Failure
 from campaign.sources import DATASETS, MODELS
 from campaign.spec.grid import Point, Setup, Targets
 from campaign.trial.ahead import DrawsAhead
-from campaign.trial.worker import TrialWork, data_asset, first_line, model_asset
+from campaign.trial.failures import first_line
+from campaign.trial.worker import TrialWork, data_asset, model_asset
 
 
 @pytest.fixture(scope="module")
