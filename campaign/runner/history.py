@@ -158,9 +158,8 @@ def folder_of_trial(results: Path, trial_id: str) -> Path:
     raise SpecError(f"{trial_id}: found in {where}; give its folder with --results")
 
 
-_KEY = ("model", "dtype", "method", "t", "nonfinite")
+_KEY = ("model", "dtype", "method", "t", "nonfinite", "fault", "targets")
 _OF_ESTIMATES = (
-    "fault",
     "n_improved",
     "n_fault_free",
     "flipped_bits",
@@ -213,8 +212,8 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
 
 def _setup_key(columns: Sequence[Any]) -> tuple[str | int, ...]:
     """The key of `Setup` from the columns `_KEY` of a row."""
-    model, dtype, method, t, nonfinite = columns
-    return (model, dtype, method, "" if math.isnan(t) else repr(float(t)), nonfinite)
+    model, dtype, method, t, *variant = columns
+    return (model, dtype, method, "" if math.isnan(t) else repr(float(t)), *variant)
 
 
 def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
@@ -224,6 +223,8 @@ def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ..
         & (rows.dtype == setup.dtype.label)
         & (rows.method == setup.method)
         & (rows.nonfinite == setup.nonfinite)
+        & (rows.fault == setup.fault_name)
+        & (rows.targets == setup.targets.label)
         & (rows.t.isna() if setup.t is None else rows.t == setup.t)
         & (rows.status == "ok")
     )

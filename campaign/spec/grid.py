@@ -132,7 +132,8 @@ class Setup:
     def key(self) -> tuple[str | int, ...]:
         """What tells it from the other setups of one campaign."""
         t = "" if self.t is None else repr(self.t)
-        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        held = (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        return (*held, self.fault_name, self.targets.label)
 
     @property
     def needs_profile(self) -> str | None:
