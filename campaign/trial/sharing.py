@@ -37,7 +37,5 @@ def _storage_of(setup: Setup) -> tuple[Setup, bool]:
     """The setup without what flips, and whether its images are learnt from."""
     usual = FAULTS.make("bit_flip")
     targets = replace(setup.targets, only_bits=(), exempt_bits=())
-    plain = replace(
-        setup, setup_id="", fault_name="", fault=usual, targets=targets, lifetime=None
-    )
+    plain = replace(setup, setup_id="", fault_name="", fault=usual, targets=targets, lifetime=None)
     return plain, setup.needs_profile is None

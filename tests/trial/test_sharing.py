@@ -46,7 +46,9 @@ def rows(setups: list[Setup], assets: dict[str, object], *, alone: bool) -> list
     one, found = WORK.open(assets.__getitem__), []
     for setup in setups:
         worker = WORK.open(assets.__getitem__) if alone else one
-        points = [Point(f"{setup.setup_id}-{b}-{s}", b, s) for b in (0.0, 1e-3, 0.02) for s in (0, 1)]
+        points = [
+            Point(f"{setup.setup_id}-{b}-{s}", b, s) for b in (0.0, 1e-3, 0.02) for s in (0, 1)
+        ]
         found += [record.to_row() for record in worker.trials(setup, points, 1)]
     kept = ("trial_id", *RESULT_COLUMNS)
     return [{key: row[key] for key in kept} for row in found]
@@ -89,7 +91,9 @@ def test_what_is_stored_or_learnt_otherwise_is_not_shared(
         "policy": make_setup("int8", nonfinite="propagate"),
         "subset": replace(setup, subset=100),
         "held out": replace(setup, profile=Profile(50)),
-        "attack": replace(setup, fault=FAULTS.make("bit_flip_attack"), profile=Profile(50)),
+        "attack": replace(
+            setup, fault=FAULTS.make("bit_flip_attack", {"count": 3}), profile=Profile(50)
+        ),
         "activations": replace(setup, targets=Targets(activations=True)),
     }
     shared = {name for name, other in others.items() if restated(prepared, other) is not None}
