@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from types import MappingProxyType
 
 from campaign.errors import SetupError
 from campaign.networks.fold import fold_batchnorm
 from campaign.sources.base import ModelSource
-from campaign.sources.parameters import parameter_kinds
+from campaign.sources.parameters import empty_parameters, parameter_kinds
 
 
 @lru_cache(maxsize=64)
@@ -23,7 +24,10 @@ def kinds_of(model: ModelSource, *, fold: bool = False) -> Mapping[str, str]:
     Raises:
         SetupError: If it cannot be built, or not folded.
     """
-    module = model.build()
+    # A callable of the user may look at its values, which meta tensors do not have.
+    known = model.parameter_counts() is not None and not fold
+    with empty_parameters() if known else nullcontext():
+        module = model.build()
     try:
         return MappingProxyType(parameter_kinds(fold_batchnorm(module) if fold else module))
     except ValueError as error:

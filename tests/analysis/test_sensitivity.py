@@ -38,7 +38,7 @@ def label(fault: str, options: dict[str, Any] | None = None, images: int | None 
     return _fault_name(FAULTS.make(fault, options or {}), images)
 
 
-DOWN, UP = ({name: 0.0} for name in ("zero_to_one", "one_to_zero"))
+DOWN, UP = {"zero_to_one": 0.0}, {"one_to_zero": 0.0}
 STUDIED: dict[str, dict[str, tuple[str, str]]] = {
     "bit": {
         "7 sign": ("bit_flip", Targets(only_bits=(7,)).label),
@@ -56,9 +56,9 @@ STUDIED: dict[str, dict[str, tuple[str, str]]] = {
         "weights+biases": ("bit_flip", Targets(kinds=("weights", "biases")).label),
     },
     "direction": {
-        "1 to 0": (label("asymmetric", DOWN), "weights"),
-        "both alike": ("bit_flip", "weights"),
         "0 to 1": (label("asymmetric", UP), "weights"),
+        "both alike": ("bit_flip", "weights"),
+        "1 to 0": (label("asymmetric", DOWN), "weights"),
     },
     "burst": {
         "1": ("bit_flip", "weights"),
