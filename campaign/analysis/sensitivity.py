@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from campaign.analysis.factors import Exposure, Fall, bit_name, exposure_of, fall_of
@@ -162,7 +163,8 @@ def _study(table: pd.DataFrame, name: str, order: Order) -> pd.DataFrame:
     levels = {key: read(fall_of(key[0]), exposure_of(key[1]), key[2]) for key in seen}
     each = [levels[tuple(key)] for key in keys.itertuples(index=False)]
     held = [level for level in each if level is not None]
-    part = table[[level is not None for level in each]].assign(
+    mine = np.array([level is not None for level in each], bool)
+    part = table[mine].assign(
         study=name,
         value=[level.value for level in held],
         held_fault=[level.fault for level in held],

@@ -71,7 +71,7 @@ def same_label(row: Mapping[Hashable, Any]) -> str:
 
 
 def _cells(row: Mapping[Hashable, Any], known: Mapping[str, str]) -> list[Cell]:
-    ends = percent(row["drop_low"], 2), percent(row["drop_high"], 2)
+    drop, *ends = (_points(row[end]) for end in ("drop", "drop_low", "drop_high"))
     interval = "" if "-" in ends else f" [{ends[0]}, {ends[1]}]"
     return [
         (same_label(row),),
@@ -80,9 +80,14 @@ def _cells(row: Mapping[Hashable, Any], known: Mapping[str, str]) -> list[Cell]:
         (str(row["n_trials"]),),
         (f"{row['flipped_bits_mean']:.4g}",),
         (percent(row["clean"], 2),),
-        (f"{percent(row['drop'], 2)}{interval}",),
+        (f"{drop}{interval}",),
         *((percent(row[name], 2),) for name in known),
     ]
+
+
+def _points(drop: float) -> str:
+    """A drop in points; one that rounds to nothing has no sign."""
+    return percent(round(drop, 4) + 0.0, 2)
 
 
 def _caption(metric: Metric) -> Cell:
