@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -106,7 +106,7 @@ def rows(make_record: Make, to_frame: Make) -> pd.DataFrame:
                 )
             )
     made.append(make_record(dtype="int8", ber=1e-3, seed=99, status="error", n_correct=None))
-    return to_frame(made)
+    return cast(pd.DataFrame, to_frame(made))
 
 
 def studied_of(rows: pd.DataFrame, order: Order = Order()) -> pd.DataFrame:  # noqa: B008
@@ -229,12 +229,12 @@ def test_points_are_drawn_where_the_drop_is(rows: pd.DataFrame) -> None:
         (axes,) = draw_groups(part, "top1").axes
     assert [text.get_text() for text in axes.get_yticklabels()] == list(STUDIED["bit"])
     drawn = sorted(
-        float(x) for bars in axes.containers for x in np.ravel(bars.lines[0].get_xdata())
+        float(x) for bars in axes.containers for x in np.ravel(cast(Any, bars).lines[0].get_xdata())
     )
     assert np.allclose(drawn, sorted(100 * part["drop"]))
     widths = sorted(
         float(np.ptp(segment[:, 0]))
         for bars in axes.containers
-        for segment in bars.lines[2][0].get_segments()
+        for segment in cast(Any, bars).lines[2][0].get_segments()
     )
     assert np.allclose(widths, sorted(100 * (part["drop_high"] - part["drop_low"])))
