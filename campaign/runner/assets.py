@@ -32,7 +32,7 @@ def digests_of(grids: Sequence[SetupGrid], note: Note) -> Digests:
         note(f"reading {name}")
         found[name] = model.digest()
     note(f"reading {grids[0].setup.dataset_name}")
-    recorded = grids[0].setup.fault.reads
+    recorded = next((g.setup.fault.reads for g in grids if g.setup.fault.reads is not None), None)
     advice = "set the fault model's file"
     fault = None if recorded is None else file_digest(Path(recorded), advice)
     learnt_from = _profile_digest(grids, note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from campaign.analysis.closed_form import Code, ErrorSums, Numbers, code_of, expected_errors
@@ -13,6 +14,7 @@ from campaign.runner.code import check_code
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup
+from campaign.spec.variants import targets_of
 from campaign.trial.bit_errors import held_numbers, stored_parameters, swings
 from campaign.trial.memory import Storage, Stored
 from campaign.trial.setup import Network
@@ -54,16 +56,25 @@ def bit_errors(
     import pandas as pd
 
     rows, loaded = [], dict[str, Network]()
-    grids = expand(spec)
-    check_code((grid.setup for grid in grids), allowed=allow_code)
-    for grid in grids:
-        setup = grid.setup
+    setups = _storages(spec)
+    check_code(setups, allowed=allow_code)
+    for setup in setups:
         if setup.model_name not in loaded:
             note(f"loading {setup.model_name}")
             loaded = {setup.model_name: _network(setup)}
         note(f"flipping every bit of {setup.label}")
         rows += _rows(setup, loaded[setup.model_name])
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _storages(spec: CampaignSpec) -> list[Setup]:
+    """One setup for each way of storing, with the targets of the campaign, whatever is varied."""
+    held: dict[tuple[object, ...], Setup] = {}
+    for grid in expand(spec):
+        setup = grid.setup
+        stored = (setup.model_name, setup.dtype.label, setup.method, setup.t, setup.nonfinite)
+        held.setdefault(stored, replace(setup, targets=targets_of(spec)))
+    return list(held.values())
 
 
 def _network(setup: Setup) -> Network:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.errors import DriftError, SetupError
-from campaign.spec.identity import drift
+from campaign.spec.identity import drift, widened
 from campaign.text import redacted, redacted_values
 
 
@@ -89,9 +89,8 @@ class ResultsFolder:
                     ]
                 )
             )
-        models = {**before["models"], **identity["models"]}
-        if models.keys() != before["models"].keys():
-            self._write_lock({**held, "identity": {**before, "models": models}})
+        if (wider := widened(before, identity)) != before:
+            self._write_lock({**held, "identity": wider})
 
     def artifacts(self) -> list[Path]:
         """What of the folder is worth attaching elsewhere."""

@@ -170,9 +170,8 @@ def folder_of_trial(results: Path, trial_id: str) -> Path:
     raise SpecError(f"{trial_id}: found in {where}; give its folder with --results")
 
 
-_KEY = ("model", "dtype", "method", "t", "nonfinite", "train_seed")
+_KEY = ("model", "dtype", "method", "t", "nonfinite", "fault", "targets", "train_seed")
 _OF_ESTIMATES = (
-    "fault",
     "n_improved",
     "n_fault_free",
     "flipped_bits",
@@ -225,9 +224,9 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
 
 def _setup_key(columns: Sequence[Any]) -> tuple[str | int, ...]:
     """The key of `Setup` from the columns `_KEY` of a row."""
-    model, dtype, method, t, nonfinite, seed = columns
+    model, dtype, method, t, *variant, seed = columns
     scale = "" if math.isnan(t) else repr(float(t))
-    return (model, dtype, method, scale, nonfinite, "" if math.isnan(seed) else int(seed))
+    return (model, dtype, method, scale, *variant, "" if math.isnan(seed) else int(seed))
 
 
 def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
@@ -237,6 +236,8 @@ def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ..
         & (rows.dtype == setup.dtype.label)
         & (rows.method == setup.method)
         & (rows.nonfinite == setup.nonfinite)
+        & (rows.fault == setup.fault_name)
+        & (rows.targets == setup.targets.label)
         & (rows.t.isna() if setup.t is None else rows.t == setup.t)
         & (
             rows.train_seed.isna()

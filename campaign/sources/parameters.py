@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from campaign.lazy import torch
@@ -86,6 +87,13 @@ def build_empty(name: str, num_classes: int) -> nn.Module:
     """A known architecture with its parameters on the meta device: no memory, no time."""
     from campaign.sources.networks import build_network
 
+    with empty_parameters():
+        return build_network(name, num_classes)
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """Networks that are built inside have their parameters on the meta device."""
     module = torch.nn.Module
     register = module.register_parameter
 
@@ -96,7 +104,7 @@ def build_empty(name: str, num_classes: int) -> nn.Module:
 
     module.register_parameter = register_empty  # type: ignore[method-assign]
     try:
-        return build_network(name, num_classes)
+        yield
     finally:
         module.register_parameter = register  # type: ignore[method-assign]
 

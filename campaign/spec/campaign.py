@@ -19,7 +19,6 @@ from pydantic import (
     field_validator,
 )
 
-from campaign.faults import FAULTS, FaultModel
 from campaign.formats import FORMATS, NumberFormat
 from campaign.methods import METHODS, Method
 from campaign.sources import DATASETS, MODELS, DatasetSource, ModelSource
@@ -28,6 +27,7 @@ from campaign.spec.choice import Choice, chooser, each, problems_error
 from campaign.spec.precision import PrecisionSpec
 from campaign.spec.roles import Section, axis, execution, identity
 from campaign.spec.training import TrainingSpec
+from campaign.spec.vary import BitIndex, Fault, Lifetime, NotBool, Vary
 
 DEFAULT_SEEDS = 50
 """Seeds of a grid that says nothing of them."""
@@ -47,19 +47,15 @@ def _registered(kind: str) -> WithJsonSchema:
 
 Dtype = Annotated[Choice[NumberFormat], PlainValidator(chooser(FORMATS)), _registered("dtype")]
 Protection = Annotated[Stack, PlainValidator(_stack), _registered("stack")]
-Fault = Annotated[Choice[FaultModel], PlainValidator(chooser(FAULTS)), _registered("fault")]
 Model = Annotated[
     Choice[ModelSource], PlainValidator(chooser(MODELS, titled=True)), _registered("model")
 ]
 Dataset = Annotated[
     Choice[DatasetSource], PlainValidator(chooser(DATASETS, titled=True)), _registered("dataset")
 ]
-NotBool = BeforeValidator(axes.number)
 Count = Annotated[int, Field(ge=1), NotBool]
-BitIndex = Annotated[int, Field(ge=0), NotBool]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBool]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
-Lifetime = Literal["persistent"] | Count
 Ber = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NotBool]
 Nonfinite = Literal["propagate", "zero", "clamp"]
 Bers = Annotated[
@@ -115,6 +111,8 @@ class Rule(Section):
     method: Names | None = axis(None, "Stacks, as rows call them.")
     t: TList = axis(None, "Values of t.")
     nonfinite: Nonfinites | None = axis(None, "Non-finite policies.")
+    fault: Names | None = axis(None, "Fault models, as rows call them.")
+    targets: Names | None = axis(None, "What is exposed, as rows call it.")
     ber: Bers | None = axis(None, "Bit error rates.")
     seed: SeedValues = axis(None, "Seeds.")
 
@@ -127,6 +125,7 @@ class SubGrid(Section):
     method: Protections | None = axis(None, "Stacks of protections.")
     t: TsOrNone = axis(None, "Weight-scaling targets.")
     nonfinite: Nonfinites | None = axis(None, "Non-finite policies.")
+    vary: Vary | None = axis(None, "Fault models, lifetimes and targets.")
     ber: Bers | None = axis(None, "Bit error rates.")
     seeds: SeedsOrNone = axis(None, "Seeds.")
 
@@ -155,6 +154,9 @@ class Grid(Section):
         ["propagate"],
         "What a NaN or infinite weight or activation reads as: propagate, zero, clamp (to the "
         "largest fault-free magnitude of the tensor).",
+    )
+    vary: Vary | None = axis(
+        None, "Fault models, lifetimes and targets in place of the campaign's one of each."
     )
     clean: bool = axis(True, "Add BER 0, the fault-free trial, to every setup.")
     exclude: Rules = axis([], "Points to leave out.")

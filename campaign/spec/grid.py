@@ -136,7 +136,8 @@ class Setup:
         """What tells it from the other setups of one campaign."""
         t = "" if self.t is None else repr(self.t)
         seed = "" if self.train_seed is None else self.train_seed
-        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite, seed)
+        held = (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        return (*held, self.fault_name, self.targets.label, seed)
 
     @property
     def train_seed(self) -> int | None:

@@ -17,6 +17,12 @@ from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup
 from campaign.spec.trained import with_digest
 
+VARIED = ("fault", "targets", "lifetime")
+"""What a grid may vary although it is one value for most campaigns."""
+SEVERAL = "any of"
+NAMED = {"models": "model", "recipes": "recipe", "trained_on": "training"}
+"""Sections of an identity that hold things by name, and what one of these is called."""
+
 
 @dataclass(frozen=True)
 class Digests:
@@ -52,7 +58,7 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         "fault": component(setup.fault),
         "targets": changed_options(setup.targets),
         **({} if setup.t is None else {"t": setup.t}),
-        **({} if digests.fault is None else {"fault_file": digests.fault}),
+        **({} if setup.fault.reads is None else {"fault_file": digests.fault}),
         **({} if setup.subset is None else {"subset": setup.subset}),
         **({} if setup.lifetime is None else {"lifetime": setup.lifetime}),
         **({"fold_batchnorm": True} if setup.fold_batchnorm else {}),
@@ -122,8 +128,8 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
     """
     listed = list(grids)
     shared = setup_identity(listed[0].setup, digests)
-    keys = ("semantics", "dataset", "data", "fault", "targets", "subset")
-    rare = ("fault_file", "lifetime", "fold_batchnorm", "compute", "images", "held_out")
+    keys = ("semantics", "dataset", "data", "subset")
+    rare = ("fold_batchnorm", "compute", "images", "held_out")
     models = {
         grid.setup.model_name: {
             "checkpoint": digests.models[grid.setup.model_name],
@@ -132,9 +138,11 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
         for grid in listed
     }
     recorded = {key: shared[key] for key in rare if key in shared}
+    recorded |= {} if digests.fault is None else {"fault_file": digests.fault}
     return {
         **{key: shared.get(key) for key in keys},
         **recorded,
+        **_varied(listed),
         **_recipes(listed, digests),
         "models": models,
     }
@@ -153,6 +161,46 @@ def _recipes(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
     }
 
 
+def _varied(grids: Iterable[SetupGrid]) -> dict[str, Any]:
+    """What a grid may vary: the one value, or all of them in order."""
+    found: dict[str, list[Any]] = {"fault": [], "targets": [], "lifetime": []}
+    for setup in {
+        (g.setup.fault, g.setup.targets, g.setup.lifetime): g.setup for g in grids
+    }.values():
+        values = (component(setup.fault), changed_options(setup.targets), setup.lifetime)
+        for held, value in zip(found.values(), values, strict=True):
+            held += [] if value in held else [value]
+    return _written(found)
+
+
+def _written(found: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """A lone value as it is, several as a mapping; a lifetime for ever alone goes unsaid."""
+    return {
+        key: values[0] if len(values) == 1 else {SEVERAL: values}
+        for key, values in found.items()
+        if key != "lifetime" or values != [None]
+    }
+
+
+def _values(identity: Mapping[str, Any], key: str) -> list[Any]:
+    """The values of a key that a grid may vary, as they are read back."""
+    held = _plain(identity.get(key))
+    return list(held[SEVERAL]) if isinstance(held, dict) and SEVERAL in held else [held]
+
+
+def widened(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """`held` with what is named and the values of axes that `new` adds, where nothing drifts."""
+    values = {key: _values(held, key) for key in VARIED}
+    for key, known in values.items():
+        known += [value for value in _values(new, key) if value not in known]
+    named = {
+        key: {**held.get(key, {}), **new.get(key, {})} for key in NAMED if key in {*held, *new}
+    }
+    kept = {key: value for key, value in held.items() if key not in VARIED}
+    file = {"fault_file": new["fault_file"]} if "fault_file" in new else {}
+    return dict(_plain({**kept, **file, **_written(values), **named}))
+
+
 def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One line for each identity that differs; models and recipes are compared where both are.
 
@@ -160,13 +208,12 @@ def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         >>> drift({"fault": "bit_flip", "models": {}}, {"fault": "burst", "models": {}})
         ['fault: the results have bit_flip, the spec asks for burst']
     """
-    named = {"models": "model", "recipes": "recipe", "trained_on": "training"}
     lines = [
         f"{key}: the results have {_short(held.get(key))}, the spec asks for {_short(new.get(key))}"
-        for key in sorted({*held, *new} - set(named))
-        if _plain(held.get(key)) != _plain(new.get(key))
+        for key in sorted({*held, *new} - set(NAMED))
+        if _differs(held, new, key)
     ]
-    for section, kind in named.items():
+    for section, kind in NAMED.items():
         lines += _drift_of_parts(kind, held.get(section, {}), new.get(section, {}))
     return lines
 
@@ -185,7 +232,20 @@ def _drift_of_parts(kind: str, held: Mapping[str, Any], new: Mapping[str, Any]) 
     return lines
 
 
-def _plain(value: object) -> object:
+def _differs(held: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
+    """Whether rows of both have nothing in common here; values of an axis may come and go."""
+    if key in VARIED:
+        return all(value not in _values(held, key) for value in _values(new, key))
+    if key == "fault_file" and not (key in held and key in new):
+        return not _several_faults(held, new)
+    return bool(_plain(held.get(key)) != _plain(new.get(key)))
+
+
+def _several_faults(*identities: Mapping[str, Any]) -> bool:
+    return any(len(_values(identity, "fault")) > 1 for identity in identities)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON holds
     return json.loads(json.dumps(value))
 
 

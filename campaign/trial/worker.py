@@ -26,6 +26,7 @@ from campaign.trial.layout import Placed, device_name, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
 from campaign.trial.setup import Network, Prepared, prepare
+from campaign.trial.sharing import restated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,9 +166,12 @@ class TrialWorker:
         if self._refused is not None and self._refused[0] == setup.setup_id:
             raise self._refused[1]
         if self._prepared is None or self._prepared.setup.setup_id != setup.setup_id:
-            self._prepared = None
+            held, self._prepared = self._prepared, None
             try:
-                self._prepared = self._prepare(self._with_fault(setup))
+                wanted = self._with_fault(setup)
+                shared = None if held is None else restated(held, wanted)
+                del held
+                self._prepared = shared or self._prepare(wanted)
             except Exception as error:
                 self._refused = (setup.setup_id, error)
                 raise

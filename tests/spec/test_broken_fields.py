@@ -10,8 +10,8 @@ TOP = (
     "name, description, models, dataset, grid, fault, targets, lifetime, fold_batchnorm, profile, "
     "training, precision, evaluation, engine, output, extends"
 )
-GRID = "dtype, method, ber, seeds, t, nonfinite, clean, exclude, include"
-RULE = "model, dtype, method, t, nonfinite, ber, seed"
+GRID = "dtype, method, ber, seeds, t, nonfinite, vary, clean, exclude, include"
+RULE = "model, dtype, method, t, nonfinite, fault, targets, ber, seed"
 CASES: dict[str, tuple[dict[str, str], str]] = {
     "unknown top key": (
         {"name: x": "name: x\nzoo: y"},
@@ -33,7 +33,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "misspelt key of an included part": (
         {"1e-6": "1e-6\n  include:\n    - dtype: fp16\n      seed: 3"},
         "10:7: grid.include[0].seed: unknown key 'seed' (did you mean 'seeds'?); "
-        "allowed: model, dtype, method, t, nonfinite, ber, seeds",
+        "allowed: model, dtype, method, t, nonfinite, vary, ber, seeds",
     ),
     "misspelt key of a section": (
         {"name: x": "name: x\nevaluation: {batchsize: 5}"},
