@@ -78,7 +78,8 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "section that is a list": (
         {"name: x": "name: x\nengine: [ray]"},
         "2:1: engine: got ['ray']; allowed: a mapping with keys of executor, address, workers, "
-        "cpus_per_worker, gpus_per_worker, mode, batch_seconds, max_attempts",
+        "cpus_per_worker, gpus_per_worker, mode, batch_seconds, max_attempts, "
+        "patience_seconds, grace_seconds",
     ),
     "name with a slash": (
         {"name: x": "name: a/b"},
