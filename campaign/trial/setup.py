@@ -151,7 +151,7 @@ class Prepared:
 
     @cached_property
     def scale_bits(self) -> int:
-        """Bits of the number format's scales, of parameters and of activations, in protected memory."""
+        """Bits of the number format's scales in protected memory, those of activations included."""
         places = {} if self.neurons is None else self.neurons.places
         scales = [held.scale for held in (*self.stored.values(), *places.values())]
         return sum(constant_bits({"scale": scale}) for scale in scales if scale is not None)

@@ -33,8 +33,8 @@ class FitWork(Protocol):
 
         Args:
             report: Told the metrics of each epoch when it is safe on disk.
-            stopping: Asked after each step and each epoch; once true, no further epoch is begun, and
-                one that then takes longer than `GRACE_SECONDS` is given up.
+            stopping: Asked after each step and each epoch; once true, no further epoch is begun,
+                and one that then takes longer than `GRACE_SECONDS` is given up.
         """
         ...
 
