@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NO_ERROR = -1
+"""In place of a position: no further bit is wrong."""
 FAILED = -2
+"""In place of the first position: the errors cannot be told."""
 PIECE = 1 << 18
 """Values of a temporary tensor: int32, so that what lies between stays in cache."""
 

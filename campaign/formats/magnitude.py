@@ -37,7 +37,9 @@ def largest_magnitude(values: Tensor, *, by_row: bool = False) -> Tensor:
     if values.numel() == 0:
         return values.new_zeros(())
     if by_row and values.ndim > 1:
-        return values.abs().amax(tuple(range(1, values.ndim)), keepdim=True)
+        rows = values.flatten(1)  # |x| of all of them would be a tensor as large
+        largest = torch.maximum(rows.amax(1), -rows.amin(1)).abs()
+        return largest.view(-1, *(1,) * (values.ndim - 1))
     low, high = values.aminmax()
     return torch.maximum(low.abs(), high.abs())
 

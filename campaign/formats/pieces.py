@@ -26,7 +26,8 @@ def by_pieces(
     Args:
         values: Of any shape.
         constant: One value, or one for each index of dimension 0, shape (rows, 1, ...).
-        compute: Works element by element, keeps shape and dtype and changes no argument.
+        compute: Works element by element, keeps the shape and changes no argument; what it gives in
+            another dtype is rounded to that of `values`.
 
     Example:
         >>> import torch
@@ -35,7 +36,7 @@ def by_pieces(
     """
     whole = values.numel() <= PIECE or values.requires_grad or values.device.type != "cpu"
     if whole or not values.is_contiguous():
-        return compute(values, constant)
+        return compute(values, constant).to(values.dtype)
     result = torch.empty_like(values)
     for piece, each, into in _pieces(values, constant, result):
         into.copy_(compute(piece, each))

@@ -21,7 +21,8 @@ class ClippedRelu(Method):
 
     A change of design: with the default a ReLU becomes ReLU6. A network that was trained without
     the bound may answer worse even without faults; its trial at BER 0 shows by how much. Infinity
-    becomes the bound; NaN passes.
+    becomes the bound; NaN passes. An activation written as ``clamp``, or as ``x * sigmoid(x)``, is
+    not seen.
     Cost: one comparison per value at each activation site.
     Source: ReLU6 as a choice of design against faults: Cavagnero et al., IOLTS 2022,
     arXiv 2205.14420.

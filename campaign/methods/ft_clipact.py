@@ -35,7 +35,7 @@ class FtClipAct(Method):
     the network without faults; its trial at BER 0 shows by how much.
 
     Infinity is above every T; NaN passes, as in every comparison: put ``nan_filter`` into the stack
-    to stop it.
+    to stop it. An activation written as ``clamp``, or as ``x * sigmoid(x)``, is not seen.
     Cost: one protected constant and one comparison of magnitudes per value for each activation
     site; once, for each site, 4 * iterations * injections * rates passes of the profile split.
     Source: Hoang et al., FT-ClipAct, DATE 2020, arXiv 1912.00941; injections and rates as in the

@@ -25,6 +25,8 @@ class Ranger(Method):
 
     At a percentile of 100 nothing changes on the split itself, to the bit. Infinities are out of
     range; NaN passes, as in every comparison: put ``nan_filter`` into the stack to stop it.
+    Activations are those made by an activation function, such as relu or silu; one written as
+    ``clamp``, or as ``x * sigmoid(x)``, is not seen.
     Cost: two protected constants and two comparisons per value for each activation site.
     Source: Chen et al., A low-cost fault corrector for deep neural networks through range
     restriction, DSN 2021, arXiv 2003.13874.

@@ -87,13 +87,13 @@ def _softsign(value: Tensor, a: Tensor) -> Tensor:
     """Compute x / (1 + |x|), with the limit +-1 at infinity instead of inf/inf."""
     top = torch.finfo(torch.float32).max
     x = value.double().clamp(-top, top)
-    return (x / x.abs().add_(1)).to(torch.float32)
+    return x / x.abs().add_(1)
 
 
 def _softsign_inverse(value: Tensor, a: Tensor) -> Tensor:
     """Compute y / (1 - |y|)."""
     y = value.double()
-    return (y / y.abs().neg_().add_(1)).to(torch.float32)
+    return y / y.abs().neg_().add_(1)
 
 
 _TANH = Elementary(lambda x: x.tanh(), lambda: np.tanh)

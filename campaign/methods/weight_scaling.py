@@ -124,8 +124,8 @@ def _changes_values(method: Method) -> bool:
 
 
 def _multiplied(value: Tensor, c: Tensor) -> Tensor:
-    return value.double().mul_(c).to(torch.float32)
+    return value.double().mul_(c)
 
 
 def _divided(value: Tensor, c: Tensor) -> Tensor:
-    return value.double().div_(c).to(torch.float32)
+    return value.double().div_(c)

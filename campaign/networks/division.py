@@ -6,7 +6,7 @@ The weights stay c*W in the network. `carried` lets c grow along the layers and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.lazy import torch
@@ -15,6 +15,9 @@ from campaign.networks.scales import INSTEAD, cumulative_scales
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PRECISION = 2.0**-23
+"""Of a float32, relative to the number."""
 
 
 class Division(NamedTuple):
@@ -111,29 +114,50 @@ class _Settling:
         """Multiply ``path.leaf``, where there is one."""
         held = getattr(self.module.get_submodule(path), leaf)
         if held is not None:
-            self._settle(f"{path}.{leaf}", held, held.detach().double() * c.to(held.device))
+            self._settle(f"{path}.{leaf}", held, torch.mul, c.to(held.device))
 
     def divide(self, path: str, leaf: str, c: Tensor) -> None:
         """Divide ``path.leaf``, which must be there."""
         held = getattr(self.module.get_submodule(path), leaf)
         if held is None:
             raise ValueError(f"{path}: this BatchNorm has no {leaf} to divide; {INSTEAD}")
-        self._settle(f"{path}.{leaf}", held, held.detach().double() / c.to(held.device))
+        self._settle(f"{path}.{leaf}", held, torch.div, c.to(held.device))
 
-    def _settle(self, path: str, held: Tensor, exact: Tensor) -> None:
-        value = exact.to(torch.float32)
+    def _settle(
+        self, path: str, held: Tensor, change: Callable[[Tensor, Tensor], Tensor], c: Tensor
+    ) -> None:
         if not held.isfinite().all():
             raise ValueError(f"{path}: holds NaN or infinity; repair the checkpoint")
-        # Near either end of float32 a value is infinite, 0, or short of digits.
-        error, size = (value.double() - exact).abs(), exact.abs()
-        if held.numel() and not bool(error.max() <= 2.0**-23 * size.max()):
-            raise ValueError(
-                f"{path}: would be up to {float(size.max()):.3g}, beyond float32; choose t nearer "
-                f"to the largest weights, or {INSTEAD}"
-            )
+        before = held.detach().double()
+        exact = change(before, c)
+        value = exact.to(torch.float32)
+        if held.numel():
+            _refuse_inexact(path, exact, value, change(before.abs().max(), c))
         name = self.names.get(id(held))
         if name is None:
             raise ValueError(f"{path}: is computed anew in each pass; {INSTEAD}")
         if name in self.values and not torch.equal(self.values[name], value):
             raise ValueError(f"{path}: is shared by layers of different scales; {INSTEAD}")
         self.values[name] = value
+
+
+def _refuse_inexact(path: str, exact: Tensor, value: Tensor, largest: Tensor) -> None:
+    """Refuse numbers near either end of float32: they are infinite, 0, or short of digits.
+
+    Each is measured by itself, for one channel may have a constant of its own. Those too small to
+    matter beside the largest number of the layer may lose digits.
+
+    Args:
+        path: What they are of.
+        exact: The numbers, float64, one a channel.
+        value: The same in float32.
+        largest: What the constant of each channel makes of the layer's largest number.
+    """
+    size = exact.abs()
+    excess = (value.double() - exact).abs() - PRECISION * torch.maximum(size, PRECISION * largest)
+    worst = int(excess.argmax())
+    if not bool(excess[worst] <= 0):
+        raise ValueError(
+            f"{path}: would be {float(size[worst]):.3g} in channel {worst}, beyond float32; choose "
+            f"t nearer to the largest weights, or {INSTEAD}"
+        )

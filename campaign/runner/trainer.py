@@ -6,10 +6,11 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from campaign.engines.executors.fits import Fit, FitOutcome
+from campaign.engines.executors.fits import GRACE_SECONDS, Fit, FitOutcome
 from campaign.engines.trackers.base import TrainingCurve
 from campaign.errors import SetupError
 from campaign.records import Failure
@@ -60,12 +61,14 @@ class TrainingWork:
         folder: Where checkpoints are.
         threads: Of the CPU.
         use_gpu: Compute on the CUDA device that is seen, if one is.
+        grace_seconds: How long an epoch may still take once a stop is asked for.
     """
 
     job: FitJob
     folder: Path
     threads: int
     use_gpu: bool
+    grace_seconds: float = GRACE_SECONDS
 
     def run(self, report: Callable[[object], None], stopping: Callable[[], bool]) -> FitOutcome:
         """See `campaign.engines.executors.fits.FitWork`."""
@@ -80,9 +83,10 @@ class TrainingWork:
                 raise _Stopped
 
         device = "cuda" if self.use_gpu and torch.cuda.is_available() else "cpu"
-        held = torch.get_num_threads()
+        held, grace = torch.get_num_threads(), _Grace(stopping, self.grace_seconds)
+        fit_there = partial(fit, device=device, threads=self.threads)
         try:
-            fit(self.job, self.folder, device=device, threads=self.threads, report=tell)
+            fit_there(self.job, self.folder, report=tell, pause=grace.check)
         except _Stopped:
             return FitOutcome()
         finally:
@@ -91,7 +95,24 @@ class TrainingWork:
 
 
 class _Stopped(BaseException):
-    """Ends a training after an epoch; no error, so nothing takes it for one."""
+    """Ends a training; no error, so nothing takes it for one."""
+
+
+class _Grace:
+    """Gives an epoch up that takes too long after a stop was asked for."""
+
+    def __init__(self, stopping: Callable[[], bool], seconds: float) -> None:
+        self.stopping, self.seconds = stopping, seconds
+        self.since: float | None = None
+
+    def check(self) -> None:
+        """Raises `_Stopped` once the time is over."""
+        if not self.stopping():
+            return
+        now = time.monotonic()
+        self.since = now if self.since is None else self.since
+        if now - self.since >= self.seconds:
+            raise _Stopped
 
 
 def outcome_of_result(trained: Trained) -> FitOutcome:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Report = Callable[[EpochMetrics], None]
+Pause = Callable[[], None]
 
 
 def fit(
@@ -41,6 +42,7 @@ def fit(
     device: str = "cpu",
     threads: int = 1,
     report: Report | None = None,
+    pause: Pause | None = None,
     materials: Materials | None = None,
 ) -> FittedResult:
     """Train, or go on where an earlier call was killed; nothing is done where the result is there.
@@ -55,6 +57,8 @@ def fit(
         threads: Of torch, on the CPU.
         report: Called after each epoch, when it is safe on disk; what it raises ends the training,
             which a later call takes up again.
+        pause: Called after each batch; what it raises ends the training too, and a later call does
+            the epoch anew.
         materials: What the sources of the job would give; None reads them.
 
     Raises:
@@ -64,7 +68,7 @@ def fit(
     if not result_path(folder, job).exists():
         materials = materials or read_materials(job)
         with conditions(threads):
-            Training(job, materials, torch.device(device)).run(folder, report)
+            Training(job, materials, torch.device(device), pause).run(folder, report)
     return told_result(folder, job)
 
 
@@ -84,10 +88,18 @@ class Training:
         job: What to train.
         materials: The network's weights and the images.
         device: Where.
+        pause: Called after each batch.
     """
 
-    def __init__(self, job: FitJob, materials: Materials, device: torch.device) -> None:
+    def __init__(
+        self,
+        job: FitJob,
+        materials: Materials,
+        device: torch.device,
+        pause: Pause | None = None,
+    ) -> None:
         self.job, self.recipe, self.device = job, job.recipe, device
+        self.pause = pause or (lambda: None)
         self.data = TrainingData(
             materials.images, job.model.preprocess, job.recipe, seed=job.seed, device=device
         )
@@ -183,6 +195,7 @@ class Training:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.gradient_clip)
         self.optimizer.step()
         self.fittings.after_step(self.module, self.context)
+        self.pause()
         return loss
 
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
@@ -204,6 +217,7 @@ class Training:
                 total += float(entropy(logits, batch.labels, reduction="sum"))
                 right += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
+                self.pause()
         return (total / count, right / count) if count else (None, None)
 
     def _refuse_nonfinite(self, epoch: int) -> None:

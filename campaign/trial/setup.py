@@ -151,9 +151,11 @@ class Prepared:
 
     @cached_property
     def scale_bits(self) -> int:
-        """Bits of the number format's scales in protected memory."""
-        scales = {name: held.scale for name, held in self.stored.items() if held.scale is not None}
-        return constant_bits(scales)
+        """Bits of the number format's scales in protected memory, those of activations included."""
+        places = {} if self.neurons is None else self.neurons.places
+        scales = [held.scale for held in self.stored.values()]
+        scales += [place.scale for place in places.values()]
+        return sum(constant_bits({"scale": scale}) for scale in scales if scale is not None)
 
     @cached_property
     def constant_bits(self) -> int:

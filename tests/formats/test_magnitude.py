@@ -22,6 +22,10 @@ def test_the_maximum_is_taken_over_the_tensor_or_over_each_row(shape: tuple[int,
 
 def test_negative_values_count_by_their_magnitude() -> None:
     assert float(largest_magnitude(torch.tensor([-3.0, 2.0]))) == 3.0
+    inf, nan = float("inf"), float("nan")
+    rows = torch.tensor([[-3.0, 2.0], [-0.0, -0.0], [0.0, -0.0], [-inf, 1.0], [nan, -1.0]])
+    expected = np.abs(rows.numpy()).max(1)  # -0 too is 0
+    assert largest_magnitude(rows, by_row=True).numpy().tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])

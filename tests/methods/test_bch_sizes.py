@@ -23,6 +23,9 @@ CODES = [
     (16, 8, 63),
     (32, 5, 63),
     (24, 4, 63),
+    (64, 1, 127),
+    (64, 2, 127),
+    (64, 3, 127),
     (64, 8, 127),
     (128, 2, 255),
     (128, 8, 255),
@@ -31,7 +34,18 @@ CODES = [
     (512, 6, 1023),
 ]
 """Data bits, errors, and the length of the code before it is shortened."""
-SIZES = [(16, 8), (32, 5), (64, 4), (64, 8), (128, 2), (128, 8), (256, 7), (512, 1), (512, 6)]
+SIZES = [
+    (16, 8),
+    (32, 5),
+    (64, 1),
+    (64, 3),
+    (64, 8),
+    (128, 2),
+    (128, 8),
+    (256, 7),
+    (512, 1),
+    (512, 6),
+]
 Bits = NDArray[np.uint8]
 
 
@@ -123,14 +137,16 @@ def test_codewords_have_the_roots_and_up_to_t_errors_are_corrected(
 
 
 def power_sums(polynomials: Bits, errors: int) -> NDArray[np.int64]:
-    """Values at x, x^2, ... x^(2 errors), by galois: coefficients from that of x^0 on."""
+    """Values at x, x^2, ... x^(2 errors): coefficients from that of x^0 on; the field of galois."""
     length = polynomials.shape[1]
     degree = next(m for m in PRIMITIVE if length < 1 << m)
-    field = galois.GF(2**degree, irreducible_poly=galois.matlab_primitive_poly(2, degree))
-    root = field.primitive_element
-    order = (1 << degree) - 1
+    modulus, order = int(galois.matlab_primitive_poly(2, degree)), (1 << degree) - 1
+    elements = [1]
+    while len(elements) < order:
+        shifted = elements[-1] << 1
+        elements.append(shifted ^ modulus if shifted >> degree else shifted)
     logs = np.arange(1, 2 * errors + 1)[:, None] * np.arange(length) % order
-    powers = np.array([int(root**k) for k in range(order)])[logs]
+    powers = np.array(elements)[logs]
     held = np.where(polynomials[:, None, :] == 1, powers, 0)
     found: NDArray[np.int64] = np.bitwise_xor.reduce(held, axis=2)
     return found

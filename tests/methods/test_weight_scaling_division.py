@@ -150,6 +150,31 @@ def test_batchnorm_takes_one_constant_per_channel_in() -> None:
     check_batchnorm("q2_5", t=3.97, per="channel", exclude=("linear.weight",))
 
 
+def with_weak_channel(weight: float, norm: float) -> Network:
+    """Channel 2 of the convolution and its BatchNorm made that small."""
+    parts = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 10)]
+    built = nn.Sequential(*parts)
+    made = network(built)
+    state = {**made.trained, **made.buffers}
+    state["0.weight"][2] *= weight / state["0.weight"][2].abs().max()
+    state["1.weight"][2] = norm
+    arrays = {name: value.numpy() for name, value in state.items()}
+    return Network.load(built, arrays, torch.device("cpu"))
+
+
+def test_a_channel_is_judged_by_itself_when_batchnorm_takes_its_constant_in() -> None:
+    options = {"t": 2.0, "per": "channel"}
+    for weight, norm in ((1e-20, 1.0), (1e-30, 1e-3), (0.1, 1e-40), (0.1, 0.0)):
+        net = with_weak_channel(weight, norm)
+        expected = prepared(net, exclude=("4.weight",)).fault_free
+        ready = prepared(net, scaling("batchnorm", **options), exclude=("4.weight",))
+        check_close(ready.fault_free, expected)
+    net = with_weak_channel(2.0**-125, 1e-3)
+    told = r"^1\.weight: would be 1\.18e-41 in channel 2, beyond float32"
+    with pytest.raises(ValueError, match=told):
+        prepared(net, scaling("batchnorm", **options), exclude=("4.weight",))
+
+
 def test_batchnorm_takes_large_constants_in() -> None:
     net, data = network(build_network("cifar_resnet20", 10)), images(4)
     expected = prepared(net, scaling("layer", t=2.0**100), data=data).fault_free
@@ -260,7 +285,7 @@ def test_scaled_activations_that_their_format_would_cut_off_are_refused(
             resnet20,
             {},
             {"t": 2.0**127},
-            r"^layer1\.0\.bn1\.weight: would be up to 4.36e-39, beyond float32",
+            r"^bn1\.weight: would be 4.44e-39 in channel 5, beyond float32",
         ),
         (
             lambda: nn.Sequential(

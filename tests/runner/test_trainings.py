@@ -194,6 +194,21 @@ def test_a_signal_stops_after_the_epoch_and_the_same_command_goes_on(trained) ->
 
 
 @pytest.mark.slow
+def test_a_second_signal_stops_in_mid_epoch(trained) -> None:
+    command = [sys.executable, "-m", "campaign", "train", str(trained.path), "--set"]
+    command += ["training.recipe={epochs: 9, batch_size: 1}", "--results", str(trained.results)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    wait_for_epoch(trained.results / "checkpoints", process)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    (status,) = read_log(trained.results).values()
+    assert (status.state, status.epoch) == ("begun", 1)
+
+
+@pytest.mark.slow
 def test_killed_in_mid_training_ends_as_an_unbroken_run(trained) -> None:
     settings = ["--set", "training.recipe.epochs=40"]
     command = [sys.executable, "-m", "campaign", "run", str(trained.path), *settings]

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from campaign.formats import FORMATS
+from campaign.spec.grid import Targets
 from campaign.trial.setup import prepare
 
 SHAPES = {"conv1.weight": (16, 9), "conv2.weight": (32, 144), "linear.weight": (10, 512)}
@@ -31,3 +32,16 @@ def test_every_scale_of_32_bits_is_counted(
 ) -> None:
     setup = dataclasses.replace(make_setup("fp32"), dtype=FORMATS.make(dtype, options))
     assert prepare(setup, network, digits).scale_bits == 32 * constants
+
+
+@pytest.mark.parametrize(("dtype", "constants"), [("fp32", 0), ("int8", 1)])
+@pytest.mark.parametrize("kinds", [(), ("weights",)])
+def test_scales_of_stored_activations_are_counted_too(
+    make_setup, network, digits, dtype: str, constants: int, kinds: tuple[str, ...]
+) -> None:
+    setup = make_setup(dtype, targets=Targets(kinds=kinds, activations=True))
+    ready = prepare(setup, network, digits, digits)
+    assert ready.neurons is not None
+    held = len(ready.neurons.places) + (len(SHAPES) if kinds else 0)
+    assert len(ready.neurons.places) == len(SHAPES)
+    assert ready.scale_bits == 32 * constants * held

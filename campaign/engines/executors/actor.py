@@ -73,7 +73,7 @@ class TrialActor:
 
 
 class FitActor:
-    """One training in a process of its own, which can be stopped between two epochs.
+    """One training in a process of its own, which can be stopped.
 
     Args:
         work: The training.
@@ -97,5 +97,5 @@ class FitActor:
                 return
 
     def stop(self) -> None:
-        """End after the current epoch."""
+        """End after the current epoch, or in it where that takes long."""
         self._stopping.set()

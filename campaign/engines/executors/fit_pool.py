@@ -92,11 +92,17 @@ class FitPool:
             yield from self._hear(held)
 
     def halt(self) -> None:
-        """Ask every training, once, to end after its current epoch; begin none."""
+        """Ask every training, once, to end with its current epoch; begin none."""
         if not self._halted:
             self._halted = True
             for held in self._running:
                 held.remote.stop()
+
+    def abandon(self) -> None:
+        """Give up what still runs; the same run goes on at the last epoch on disk."""
+        for held in list(self._running):
+            self._remove(held)
+            held.fit.listener.ended(FitOutcome())
 
     def close(self) -> None:
         """End what still runs."""

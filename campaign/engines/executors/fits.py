@@ -12,6 +12,8 @@ from campaign.spec.grid import SetupPoints
 
 ROWS_AT_ONCE = 512
 """Rows of trials whose training failed, in one message."""
+GRACE_SECONDS = 30.0
+"""How long a stop waits for the trials and epochs under way."""
 
 
 class FitOutcome(NamedTuple):
@@ -31,7 +33,8 @@ class FitWork(Protocol):
 
         Args:
             report: Told the metrics of each epoch when it is safe on disk.
-            stopping: Asked after each epoch; once true, no further one is begun.
+            stopping: Asked after each step and each epoch; once true, no further epoch is begun,
+                and one that then takes longer than `GRACE_SECONDS` is given up.
         """
         ...
 

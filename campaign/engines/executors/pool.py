@@ -86,6 +86,7 @@ class Pool:
                     self._grow()
                     self._fill()
                 yield from self._collect()
+            self._fits.abandon()
         finally:
             self._fits.close()
             for seat in list(self._seats.values()):
@@ -119,7 +120,7 @@ class Pool:
         flying = any(seat.flights for seat in self._seats.values())
         if self._halted_at is not None:
             overdue = time.monotonic() - self._halted_at > self._limits.grace_seconds
-            return (overdue or not flying) and not self._fits.is_open
+            return overdue or not (flying or self._fits.is_open)
         return self._queue.queued == 0 and not flying and not self._fits.is_open
 
     def _halt(self) -> None:

@@ -13,7 +13,7 @@ from campaign.engines.executors.actor import FitActor, TrialActor
 from campaign.engines.executors.base import Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
 from campaign.engines.executors.fit_pool import FitPool
-from campaign.engines.executors.fits import Fit
+from campaign.engines.executors.fits import GRACE_SECONDS, Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.engines.executors.pool import Limits, Pool
 from campaign.errors import SetupError
@@ -39,7 +39,7 @@ class RayExecutor:
         batch_seconds: How long a batch of trials should take.
         max_attempts: Deaths of its worker after which a trial is given up.
         patience_seconds: Shortest silence of a busy worker that counts as hanging.
-        grace_seconds: How long `stop` waits for trials in flight.
+        grace_seconds: How long `stop` waits for trials and trainings in flight.
     """
 
     address: str | None = None
@@ -49,7 +49,7 @@ class RayExecutor:
     batch_seconds: float = 3.0
     max_attempts: int = 3
     patience_seconds: float = 300.0
-    grace_seconds: float = 30.0
+    grace_seconds: float = GRACE_SECONDS
     _cluster: RayCluster | None = field(default=None, init=False)
     _queue: LeaseQueue | None = field(default=None, init=False)
     _pool: Pool | None = field(default=None, init=False)
@@ -264,7 +264,7 @@ class RayFit:
         return self._actor.run.options(num_returns="streaming").remote()
 
     def stop(self) -> None:
-        """End after the current epoch."""
+        """End after the current epoch, or in it where that takes long."""
         self._actor.stop.options(concurrency_group="control").remote()
 
     def kill(self) -> None:

@@ -39,6 +39,8 @@ class Scripted:
             time.sleep(self.seconds)
             mark.write_text("." * (epoch + 1))
             report(epoch + 1)
+            if self.deed == "hang":
+                time.sleep(600)
             if self.deed == "kill" and epoch == 0:
                 time.sleep(0.5)
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -132,6 +134,18 @@ def test_a_stop_ends_the_training_after_its_epoch(kit, executor, tmp_path) -> No
     assert heard.outcomes == [FitOutcome()]
     done = len((tmp_path / "long.epochs").read_text())
     assert 1 <= done < 100
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_a_training_that_does_not_end_in_time_is_given_up(kit, tmp_path) -> None:
+    fit, heard = make_fit(kit, tmp_path, "hangs", deed="hang")
+    executor = RayExecutor(address="local", workers=1, grace_seconds=0.5)
+    fit = replace(fit, listener=_Stopper(executor, heard))
+    began = time.monotonic()
+    assert list(executor.run([], kit.work(), kit.assets, [fit])) == []
+    assert time.monotonic() - began < 60
+    assert heard.outcomes == [FitOutcome()]
 
 
 class _Stopper:
