@@ -116,7 +116,8 @@ class FaultAwareFitting(Fitting):
     ) -> Tensor | None:
         """The loss; None where it, a gradient or a running statistic is no finite number."""
         rates = self.method.ber
-        rate = rates[int(torch.randint(len(rates), (), generator=context.generator))]
+        place = torch.empty((), dtype=torch.int64).random_(len(rates), generator=context.generator)
+        rate = rates[int(place)]
         held = [buffer.clone() for buffer in module.buffers()]
         with self._stored.struck(self._fault, rate, step_seed(context)):
             loss = super().step(module, batch, criterion, context)

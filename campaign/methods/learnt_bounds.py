@@ -35,7 +35,7 @@ def softly_cut(value: Tensor, bound: Tensor, steepness: float) -> Tensor:
 
     Example:
         >>> softly_cut(torch.tensor([0.5, 1.0, 2.0, torch.inf]), torch.tensor(1.0), 20.0)
-        tensor([5.0000e-01, 5.0000e-01, 4.1223e-09, 0.0000e+00])
+        tensor([4.9998e-01, 5.0000e-01, 4.1223e-09, 0.0000e+00])
     """
     gate = torch.sigmoid((bound - value.abs()) * steepness)
     return torch.where(gate == 0, 0.0, value * gate).to(value.dtype)

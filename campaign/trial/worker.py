@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from campaign.lazy import torch
-from campaign.records import COLUMNS, Failure, TrialRecord
+from campaign.records import Failure, TrialRecord
 from campaign.sources import Images
 from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
@@ -23,6 +22,7 @@ from campaign.trial.keys import data_asset as data_asset
 from campaign.trial.keys import fault_asset, profile_asset
 from campaign.trial.keys import model_asset as model_asset
 from campaign.trial.layout import Placed, device_name, may_lie_otherwise, place
+from campaign.trial.row import record
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
 from campaign.trial.setup import Network, Prepared, prepare
@@ -64,7 +64,7 @@ class TrialWork:
 
     def failed(self, setup: Setup, point: Point, failure: Failure) -> TrialRecord:
         """The record of a trial without a result; needs no torch."""
-        return _record(
+        return record(
             setup,
             point,
             status=failure.status,
@@ -140,7 +140,7 @@ class TrialWorker:
     ) -> TrialRecord:
         found = outcome._asdict()
         counts: Counts = found.pop("counts")
-        return _record(
+        return record(
             prepared.setup,
             point,
             status="ok",
@@ -278,27 +278,3 @@ class TrialWorker:
         threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
         how = f"{prepared.setup.compute}{layout}{mode} batch={prepared.data.batch_size}"
         return f"{how}{threads} torch={torch.__version__}"
-
-
-def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa: ANN401
-    """A row from its coordinates and what was measured; what was not is null."""
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row.update(
-        trial_id=point.trial_id,
-        setup_id=setup.setup_id,
-        campaign=setup.campaign,
-        model=setup.model_name,
-        dataset=setup.dataset_name,
-        dtype=setup.dtype.label,
-        method=setup.method,
-        t=setup.t,
-        train_seed=setup.train_seed,
-        nonfinite=setup.nonfinite,
-        fault=setup.fault_name,
-        targets=setup.targets.label,
-        ber=point.ber,
-        seed=point.seed,
-        host=platform.node(),
-        finished_at=time.time(),
-    )
-    return TrialRecord(**{**row, **measured})
