@@ -101,7 +101,7 @@ def report_of(
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
-        *write_trainings(made.points, folder / "tables", metric),
+        *write_trainings(made.points, trials, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
         *write_sensitivity(made.studied, folder / "tables", metric),
     ]

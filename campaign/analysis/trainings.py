@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from campaign.analysis.crossed import crossed_points
 from campaign.analysis.labels import method_label, percent
 from campaign.analysis.markup import Cell, Column, Grid, Number
 from campaign.analysis.rows import METRIC_NAMES, POINT_KEYS, VARIANT_KEYS, Metric
@@ -22,19 +23,24 @@ KEYS = [key for key in POINT_KEYS if key != "train_seed"]
 """What all trainings of one point share."""
 
 
-def trainings(points: pd.DataFrame, metric: Metric = "top1") -> pd.DataFrame:
+def trainings(
+    points: pd.DataFrame, metric: Metric = "top1", *, trials: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row for each point that several trainings have a result at.
 
     Args:
         points: What `curves.curves` gave: one row for each training and BER.
         metric: ``top1`` or ``top5``.
+        trials: What `rows.as_trials` gave. Where trainings were judged on the same fault maps, as
+            those of a campaign are, both spreads and the interval need them; None takes the maps of
+            each training for others.
 
     Returns:
         The columns of `KEYS`, ``n_trainings``, ``n_trials``; as shares: ``mean`` (over trainings,
         each with the same weight), ``sd_trainings`` (of the true means of trainings: the variance
         of the means found, less what fault maps add to it; not below 0), ``sd_maps`` (of fault maps
         within one training, pooled; 0 at BER 0, where nothing is drawn), ``low`` and ``high`` (95 %
-        interval of the mean over trainings to come: Student's t of the means found, within [0, 1]).
+        interval of the mean over trainings and maps to come: Student's t, within [0, 1]).
         NaN where a training has fewer than two fault maps.
 
     Source: Searle, Casella and McCulloch, Variance Components, 1992, chapter 3 (one-way layout).
@@ -45,7 +51,23 @@ def trainings(points: pd.DataFrame, metric: Metric = "top1") -> pd.DataFrame:
         for key, part in known.groupby(KEYS, dropna=False, sort=True)
         if len(part) > 1
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table if trials is None or table.empty else _on_same_maps(table, trials, metric)
+
+
+def _on_same_maps(table: pd.DataFrame, trials: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The table with what is known where all trainings saw the same maps."""
+    found = crossed_points(trials, metric, KEYS)
+    placed = table[KEYS].merge(found.astype({key: table[key].dtype for key in KEYS}), "left", KEYS)
+    known = placed["half_width"].notna().to_numpy()
+    half, mean = placed["half_width"].to_numpy(float), table["mean"].to_numpy(float)
+    replaced = {
+        "sd_trainings": placed["sd_trainings"].to_numpy(float),
+        "low": np.maximum(mean - half, 0.0),
+        "high": np.minimum(mean + half, 1.0),
+    }
+    chosen = {name: np.where(known, new, table[name]) for name, new in replaced.items()}
+    return table.assign(**chosen)
 
 
 def _components(part: pd.DataFrame, metric: Metric) -> dict[str, float]:
@@ -68,9 +90,11 @@ def _components(part: pd.DataFrame, metric: Metric) -> dict[str, float]:
     }
 
 
-def write_trainings(points: pd.DataFrame, folder: Path, metric: Metric) -> list[Path]:
+def write_trainings(
+    points: pd.DataFrame, trials: pd.DataFrame, folder: Path, metric: Metric
+) -> list[Path]:
     """Write ``trainings_<metric>.csv``, ``.md``, ``.tex``; none where nothing is trained twice."""
-    table = trainings(points, metric)
+    table = trainings(points, metric, trials=trials)
     if table.empty:
         return []
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,8 +123,8 @@ def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
     caption = (
         f"{METRIC_NAMES[metric].capitalize()} in %, mean over trainings, each with the same "
         "weight; standard deviation between trainings, less what the choice of fault maps adds, "
-        "and between fault maps within one training; 95 % interval of the mean over trainings "
-        "(Student's t).",
+        "and between fault maps within one training; 95 % interval of the mean over trainings and "
+        "maps (Student's t).",
     )
     return Grid(caption, columns, blocks)
 

@@ -116,18 +116,10 @@ class _Grace:
 
 
 def outcome_of_result(trained: Trained) -> FitOutcome:
-    """What a finished training gives to its trials; a diverged one gives its reason."""
+    """What a finished training gives to its trials; a diverged one gives its reason, told last."""
     if trained.status != "diverged":
         return FitOutcome(trained)
-    kept = f"epoch {trained.epochs}" if trained.epochs else "the network before training"
-    return FitOutcome(
-        failure=Failure(
-            "diverged",
-            "TrainingDiverged",
-            f"its loss was NaN or infinite; {kept} is kept; lower the rate of the recipe, or set "
-            "gradient_clip",
-        )
-    )
+    return FitOutcome(failure=Failure("diverged", "TrainingDiverged", trained.warnings[-1]))
 
 
 @dataclass(frozen=True)

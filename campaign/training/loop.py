@@ -226,11 +226,17 @@ class Training:
                 raise Diverged(self._divergence(name, epoch))
 
     def _divergence(self, what: str, epoch: int) -> str:
-        kept = f"epoch {epoch} is kept" if epoch else "the network before training is kept"
+        kept = f"epoch {self._epoch_kept}" if epoch else "the network before training"
         return (
-            f"{what} became NaN or infinite in epoch {epoch + 1}, {kept}; lower the optimizer's lr "
-            "or set gradient_clip"
+            f"{what} became NaN or infinite in epoch {epoch + 1}, {kept} is kept; lower the "
+            "optimizer's lr or set gradient_clip"
         )
+
+    @property
+    def _epoch_kept(self) -> int:
+        """The newest finished epoch, or the best one where training may stop early."""
+        stop = self.recipe.early_stop
+        return len(self.metrics) if stop is None else best_epoch(stop, self.metrics)
 
     def _refuse_other_classes(self) -> None:
         self.module.eval()
@@ -270,13 +276,11 @@ class Training:
         self.best, self.metrics = running.best, running.metrics
 
     def _save(self, folder: Path, status: Status, kept: dict[str, Tensor]) -> None:
-        epochs, stop = len(self.metrics), self.recipe.early_stop
-        if stop is not None and self.best is not None:
-            epochs, kept = best_epoch(stop, self.metrics), self.best
-        self.module.load_state_dict(kept)
+        self.module.load_state_dict(kept if self.best is None else self.best)
         network, learnt = self.fittings.finish(self.module, self.context, self.names)
         warnings = tuple(self.context.warnings)
-        save(folder, self.job, network, Trained({}, learnt, epochs, status, self.metrics, warnings))
+        trained = Trained({}, learnt, self._epoch_kept, status, self.metrics, warnings)
+        save(folder, self.job, network, trained)
 
 
 def _network(job: FitJob, materials: Materials, *, fresh: bool) -> nn.Module:

@@ -8,6 +8,7 @@ import pytest
 
 from campaign.analysis.curves import curves
 from campaign.analysis.report import write_report
+from campaign.analysis.rows import as_trials
 from campaign.analysis.trainings import trainings
 from tests.analysis.conftest import accuracies, record
 
@@ -47,3 +48,29 @@ def test_by_hand_on_two_trainings_and_nothing_is_said_of_one(tmp_path) -> None:
     written = write_report(frame, tmp_path).tables
     (text,) = [path.read_text() for path in written if path.name == "trainings_top1.md"]
     assert "| trained_saf | 1e-3 |         2 |      4 | 72.50 |" in text
+
+
+def test_maps_that_all_trainings_saw_widen_the_interval_and_hide_no_spread() -> None:
+    """Effects of maps are common to trainings: they are in the mean, not between trainings."""
+    draw, between, common = np.random.default_rng(1), 0.03, 0.1
+    found, inside = [], 0
+    for _ in range(100):
+        maps = common * draw.standard_normal(10)
+        shares = 0.6 + between * draw.standard_normal((5, 1)) + maps
+        shares = shares + 0.01 * draw.standard_normal((5, 10))
+        frame = rows_of([list(row) for row in np.clip(shares, 0, 1)])
+        (row,) = trainings(curves(frame), trials=as_trials(frame)).to_dict("records")
+        found.append(row["sd_trainings"] ** 2)
+        inside += row["low"] < 0.6 < row["high"]
+    # a variance on 4 degrees of freedom, 100 times: 7 %; 95 of 100 at 6 sigma are 82 or more
+    assert np.mean(found) ** 0.5 == pytest.approx(between, rel=0.25)
+    assert inside >= 82
+    apart = trainings(curves(frame)).to_dict("records")[0]
+    assert apart["high"] - apart["low"] < row["high"] - row["low"]
+
+
+def test_maps_that_not_all_trainings_saw_are_not_taken_for_the_same() -> None:
+    frame = rows_of([[0.8, 0.9], [0.5, 0.7, 0.6]])
+    pd.testing.assert_frame_equal(
+        trainings(curves(frame)), trainings(curves(frame), trials=as_trials(frame))
+    )

@@ -108,7 +108,10 @@ def test_a_diverged_training_is_rows_and_the_others_go_on(trained, ear) -> None:
     assert (result.exit_code, result.ok, result.total) == (3, 3, 9)
     ((status, kind, message), count), *_ = result.failures.items()
     assert (status, kind, count) == ("diverged", "TrainingDiverged", 6)
-    assert "loss was NaN or infinite" in message
+    assert message == (
+        "the loss became NaN or infinite in epoch 1, the network before training is kept; lower "
+        "the optimizer's lr or set gradient_clip"
+    )
     assert trained.run("training.recipe.optimizer={sgd: {lr: 1.0e+38}}").exit_code == 3
 
 

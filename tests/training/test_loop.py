@@ -166,6 +166,10 @@ def test_a_training_that_diverges_keeps_the_last_good_epoch(
         "became NaN or infinite in epoch 3, epoch 2 is kept; lower the optimizer's lr or set "
         "gradient_clip"
     )
+    best = make_job("retrained", schedule=leap, epochs=4, early_stop={"patience": 2, "delta": 0.5})
+    result = fit(best, tmp_path, materials=materials)
+    assert (result.status, result.epochs, len(result.metrics)) == ("diverged", 1, 2)
+    assert "in epoch 3, epoch 1 is kept" in result.warnings[0]
     at_once = make_job("retrained", optimizer={"sgd": {"lr": 1e38}})
     assert fit(at_once, tmp_path, materials=materials).epochs == 0
     trained = load(tmp_path, at_once)
