@@ -13,8 +13,7 @@ from pathlib import Path
 
 import chaos_cluster
 import chaos_faults
-from chaos_driver import Case, Tally
-from chaos_faults import SkippedError
+from chaos_driver import Case, SkippedError, Tally
 
 ALONE: dict[str, Callable[[Case], Tally]] = {
     "driver killed": chaos_faults.driver_killed,
@@ -42,7 +41,7 @@ MARKS = "<!-- chaos -->", "<!-- /chaos -->"
 def case_of(name: str, root: Path, *, seeds: int | None = None) -> Case:
     """The campaign that a fault strikes: a few seconds of work, more on Ray."""
     if name in ON_RAY:
-        return Case(root, "ray", seeds or (500 if name.startswith("node") else 250))
+        return Case(root, "ray", seeds or 60)
     return Case(root, "inline", seeds or 60)
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos_driver import MARK, PATIENCE, Case, Driver, Tally, actors, ended_afterwards, marked, send
+from chaos_driver import (
+    Case,
+    Driver,
+    SkippedError,
+    Tally,
+    braked,
+    count_of,
+    ended_afterwards,
+    with_network,
+)
+from chaos_processes import MARK, marked, send, workers
 
 from campaign.engines.executors.cluster import short_temp_dir
 
@@ -34,24 +45,26 @@ def workers_stopped(case: Case, times: int = 2) -> Tally:
 
 def driver_killed_on_ray(case: Case, times: int = 2) -> Tally:
     """SIGKILL of a driver and of the local cluster that it had started."""
-    calm, chance, kills, recovery = case.calm(), random.Random(2), 0, 0.0
-    while kills < times:
-        driver = case.start()
-        with ended_afterwards(driver):
-            held = case.wait_for(0, driver)
-            recovery = max(recovery, case.until_next(held, driver))
-            case.wait_for(held + chance.randint(2, len(calm) // (2 * times)), driver)
-            if not driver.is_running:
-                break
-            kills += 1
-    return case.finished(calm, kills, recovery, "same command goes on")
+    case = with_network(case, "Braked")
+    calm, recovery = case.calm(), 0.0
+    with braked(case, 0.1):
+        for _ in range(times):
+            held = count_of(case.folder)
+            driver = case.start()
+            with ended_afterwards(driver):
+                took = case.until_next(held, driver)
+                recovery = max(recovery, took if held else 0.0)
+                case.wait_for(held + 10, driver)
+                assert driver.is_running, driver.told()
+    return case.finished(calm, times, recovery, "same command goes on")
 
 
 def driver_terminated(case: Case) -> Tally:
     """SIGTERM, as by Slurm or Kubernetes: it drains and ends with 143."""
+    case = with_network(case, "Braked")
     calm = case.calm()
     driver = case.start()
-    with ended_afterwards(driver):
+    with ended_afterwards(driver), braked(case, 0.1):
         case.wait_for(1, driver)
         begun = time.monotonic()
         send(driver.process.pid or 0, signal.SIGTERM)
@@ -62,38 +75,35 @@ def driver_terminated(case: Case) -> Tally:
 
 
 def node_killed(case: Case) -> Tally:
-    """SIGKILL of the raylet of one of two nodes; the node comes back and is used again."""
-    calm = case.calm()
-    with Nodes.started() as nodes:
-        driver = case.start("--address", nodes.address)
-        with ended_afterwards(driver):
-            assert nodes.is_used(driver, on=1), driver.told()
-            held = case.wait_for(1, driver)
-            nodes.kill(1)
-            held = case.wait_for(held, driver)
-            recovery = case.until_next(held, driver)
-            nodes.join(1)
-            back = nodes.is_used(driver, on=1)
-            code = driver.wait()
-            assert code == 0, driver.told()
-    again = "used again when back" if back else "had ended when it was back"
-    return case.tally(calm, 1, recovery, f"its trials run elsewhere; {again}")
+    """SIGKILL to one of two nodes; it comes back and is used again."""
+    return _node_lost(case, Nodes.kill, apart=False)
 
 
 def node_cut_off(case: Case) -> Tally:
-    """The network of one of two nodes goes down and comes back, in network namespaces."""
+    """The network of one of two nodes goes down; it starts again when the network is back."""
+    if os.geteuid() or shutil.which("ip") is None:
+        raise SkippedError("no network namespaces can be made here")
+    return _node_lost(case, Nodes.cut, apart=True)
+
+
+def _node_lost(case: Case, strike: Callable[[Nodes, int], None], *, apart: bool) -> Tally:
+    case = with_network(case, "Braked")
     calm = case.calm()
-    with Nodes.started(apart=True) as nodes:
-        driver = case.start("--address", nodes.address, prepare=nodes.enter_head)
+    with Nodes.started(apart=apart) as nodes, ExitStack() as brake:
+        brake.enter_context(braked(case, 0.5))
+        prepare = nodes.enter_head if apart else None
+        driver = case.start("--address", nodes.address, prepare=prepare)
         with ended_afterwards(driver):
-            assert nodes.is_used(driver, on=1), driver.told()
-            held = case.wait_for(1, driver)
-            nodes.cut(1)
-            recovery = case.until_next(held, driver)
-            code = driver.wait(300)
+            driver.until(lambda: workers(nodes.marks[1]))
+            held = case.wait_for(4, driver)
+            strike(nodes, 1)
+            case.wait_for(held + 4, driver)
+            nodes.come_back(1)
+            recovery = driver.until(lambda: workers(nodes.marks[1]))
+            brake.close()
+            code = driver.wait()
             assert code == 0, driver.told()
-            nodes.mend(1)
-    return case.tally(calm, 1, recovery, "its trials run elsewhere")
+    return case.tally(calm, 1, recovery, "its trials run elsewhere; used again when back")
 
 
 @dataclass
@@ -143,23 +153,16 @@ class Nodes:
         for pid in marked(self.marks[node]):
             send(pid, signal.SIGKILL)
 
-    def is_used(self, driver: Driver, *, on: int) -> bool:
-        """Wait until a node has a worker; False where the run ends before."""
-        ends = time.monotonic() + PATIENCE
-        while not actors(self.marks[on]):
-            if not driver.is_running:
-                return False
-            assert time.monotonic() < ends, f"no worker on node {on}:\n{driver.told()}"
-            time.sleep(0.1)
-        return True
-
     def cut(self, node: int) -> None:
         """Take the node's network down."""
         _ip("link", "set", _cable(node), "down")
 
-    def mend(self, node: int) -> None:
-        """And up again."""
-        _ip("link", "set", _cable(node), "up")
+    def come_back(self, node: int) -> None:
+        """As a scheduler does: the network is up, what is left is killed, the node starts."""
+        if self.apart:
+            _ip("link", "set", _cable(node), "up")
+        self.kill(node)
+        self.join(node)
 
     def enter_head(self) -> None:
         """Move this process into the network of the head."""
@@ -178,6 +181,10 @@ class Nodes:
     def _ray_start(self, node: int, options: list[str]) -> None:
         variables = {**os.environ, MARK: self.marks[node], "RAY_USAGE_STATS_ENABLED": "0"}
         variables |= {"RAY_AUTH_MODE": "disabled", "RAY_health_check_period_ms": "1000"}
+        variables |= {
+            "RAY_health_check_timeout_ms": "5000",
+            "RAY_health_check_failure_threshold": "3",
+        }
         inside = ["ip", "netns", "exec", _net(node)] if self.apart else []
         command = [*inside, str(RAY), "start", *options, "--disable-usage-stats"]
         done = subprocess.run(
@@ -207,30 +214,25 @@ class Nodes:
 
 
 def _workers_struck(case: Case, number: int, times: int, ending: str) -> Tally:
-    calm, chance, struck, recovery = case.calm(), random.Random(3), 0, 0.0
+    case = with_network(case, "Braked")
+    calm, chance, recovery = case.calm(), random.Random(3), 0.0
     driver = case.start("--workers", "2")
     with ended_afterwards(driver):
-        while struck < times:
-            held = case.wait_for(0, driver)
-            held = case.wait_for(held + chance.randint(1, len(calm) // (2 * times)), driver)
-            victims = actors(driver.mark)
-            if not driver.is_running:
-                break
-            if victims and send(chance.choice(victims), number):
-                struck += 1
-                recovery = max(recovery, _replaced(driver, victims))
+        with braked(case, 0.1):
+            for _ in range(times):
+                case.wait_for(count_of(case.folder) + chance.randint(2, 8), driver)
+                driver.until(lambda: len(workers(driver.mark)) == 2)
+                before = set(workers(driver.mark))
+                send(chance.choice(sorted(before)), number)
+                recovery = max(recovery, driver.until(_another(driver, before)))
         code = driver.wait()
         assert code == 0, driver.told()
-    return case.tally(calm, struck, recovery, ending)
+    return case.tally(calm, times, recovery, ending)
 
 
-def _replaced(driver: Driver, before: list[int]) -> float:
-    """Seconds until there is a worker that was not there before."""
-    begun = time.monotonic()
-    while driver.is_running and set(actors(driver.mark)) <= set(before):
-        assert time.monotonic() - begun < 120, driver.told()
-        time.sleep(0.05)
-    return time.monotonic() - begun
+def _another(driver: Driver, before: set[int]) -> Callable[[], object]:
+    """Whether a worker runs trials that was not there before."""
+    return lambda: set(workers(driver.mark)) - before
 
 
 def _net(node: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import chaos
-from chaos_faults import SkippedError
+from chaos_driver import SkippedError
 
 pytestmark = [pytest.mark.chaos]
 
