@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import shutil
@@ -30,6 +31,7 @@ from chaos_processes import MARK, marked, send, workers
 
 from campaign.engines.executors.cluster import short_temp_dir
 
+CLONE_NEWNET = 0x40000000
 RAY = Path(sys.executable).with_name("ray")
 
 
@@ -155,20 +157,20 @@ class Nodes:
 
     def cut(self, node: int) -> None:
         """Take the node's network down."""
-        _ip("link", "set", _cable(node), "down")
+        _ip("link", "set", self._name("out", node), "down")
 
     def come_back(self, node: int) -> None:
         """As a scheduler does: the network is up, what is left is killed, the node starts."""
         if self.apart:
-            _ip("link", "set", _cable(node), "up")
+            _ip("link", "set", self._name("out", node), "up")
         self.kill(node)
         self.join(node)
 
     def enter_head(self) -> None:
         """Move this process into the network of the head."""
-        descriptor = os.open(f"/run/netns/{_net(0)}", os.O_RDONLY)
-        os.setns(descriptor, os.CLONE_NEWNET) if hasattr(os, "setns") else _setns(descriptor)
-        os.close(descriptor)
+        with Path(f"/run/netns/{self._name('net', 0)}").open("rb") as net:
+            if ctypes.CDLL(None, use_errno=True).setns(net.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
 
     def _start_head(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as held:
@@ -185,7 +187,7 @@ class Nodes:
             "RAY_health_check_timeout_ms": "5000",
             "RAY_health_check_failure_threshold": "3",
         }
-        inside = ["ip", "netns", "exec", _net(node)] if self.apart else []
+        inside = ["ip", "netns", "exec", self._name("net", node)] if self.apart else []
         command = [*inside, str(RAY), "start", *options, "--disable-usage-stats"]
         done = subprocess.run(
             command, env=variables, capture_output=True, text=True, timeout=120, check=False
@@ -194,23 +196,28 @@ class Nodes:
             raise AssertionError(f"ray start failed:\n{done.stdout}\n{done.stderr}")
 
     def _make_nets(self) -> None:
-        _ip("link", "add", "chaosbr", "type", "bridge")
-        _ip("link", "set", "chaosbr", "up")
+        bridge = self._name("br", 0)
+        _ip("link", "add", bridge, "type", "bridge")
+        _ip("link", "set", bridge, "up")
         for node, host in enumerate(self.hosts):
-            inner = f"chaosin{node}"
-            _ip("netns", "add", _net(node))
-            _ip("link", "add", _cable(node), "type", "veth", "peer", "name", inner)
-            _ip("link", "set", _cable(node), "master", "chaosbr", "up")
-            _ip("link", "set", inner, "netns", _net(node))
-            _ip("-n", _net(node), "addr", "add", f"{host}/24", "dev", inner)
-            _ip("-n", _net(node), "link", "set", inner, "up")
-            _ip("-n", _net(node), "link", "set", "lo", "up")
+            net, cable, inner = (self._name(part, node) for part in ("net", "out", "in"))
+            _ip("netns", "add", net)
+            _ip("link", "add", cable, "type", "veth", "peer", "name", inner)
+            _ip("link", "set", cable, "master", bridge, "up")
+            _ip("link", "set", inner, "netns", net)
+            _ip("-n", net, "addr", "add", f"{host}/24", "dev", inner)
+            _ip("-n", net, "link", "set", inner, "up")
+            _ip("-n", net, "link", "set", "lo", "up")
 
     def _remove_nets(self) -> None:
         for node in range(len(self.hosts)):
-            _ip("netns", "del", _net(node), check=False)
-            _ip("link", "del", _cable(node), check=False)
-        _ip("link", "del", "chaosbr", check=False)
+            _ip("netns", "del", self._name("net", node), check=False)
+            _ip("link", "del", self._name("out", node), check=False)
+        _ip("link", "del", self._name("br", 0), check=False)
+
+    def _name(self, part: str, node: int) -> str:
+        """Of a network device; the kernel takes 15 bytes."""
+        return f"{part}{self.marks[0][:8]}{node}"
 
 
 def _workers_struck(case: Case, number: int, times: int, ending: str) -> Tally:
@@ -235,21 +242,5 @@ def _another(driver: Driver, before: set[int]) -> Callable[[], object]:
     return lambda: set(workers(driver.mark)) - before
 
 
-def _net(node: int) -> str:
-    return f"chaosnet{node}"
-
-
-def _cable(node: int) -> str:
-    return f"chaosout{node}"
-
-
 def _ip(*words: str, check: bool = True) -> None:
     subprocess.run(["ip", *words], check=check, capture_output=True)
-
-
-def _setns(descriptor: int) -> None:
-    """os.setns for Python before 3.12."""
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000):
-        raise OSError(ctypes.get_errno(), "setns")
