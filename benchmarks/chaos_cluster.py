@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chaos_driver import (
     Case,
@@ -28,8 +29,6 @@ from chaos_driver import (
     with_network,
 )
 from chaos_processes import MARK, marked, send, workers
-
-from campaign.engines.executors.cluster import short_temp_dir
 
 CLONE_NEWNET = 0x40000000
 RAY = Path(sys.executable).with_name("ray")
@@ -94,7 +93,9 @@ def _node_lost(case: Case, strike: Callable[[Nodes, int], None], *, apart: bool)
     with Nodes.started(apart=apart) as nodes, ExitStack() as brake:
         brake.enter_context(braked(case, 0.5))
         prepare = nodes.enter_head if apart else None
-        driver = case.start("--address", nodes.address, prepare=prepare)
+        open_to_all = {"RAY_AUTH_MODE": "disabled"}
+        words = ("--address", nodes.address)
+        driver = case.start(*words, variables=open_to_all, prepare=prepare)
         with ended_afterwards(driver):
             driver.until(lambda: workers(nodes.marks[1]))
             held = case.wait_for(4, driver)
@@ -114,11 +115,15 @@ class Nodes:
 
     Args:
         apart: Each node has a network namespace of its own, joined by a bridge.
+        marks: What the processes of each node carry in their environment.
+        port: Of the head.
+        folder: Of Ray's sessions; its path is short, for there are sockets in it.
     """
 
     apart: bool = False
     marks: tuple[str, str] = field(default_factory=lambda: (uuid.uuid4().hex, uuid.uuid4().hex))
     port: int = 0
+    folder: str = ""
 
     @property
     def hosts(self) -> tuple[str, str]:
@@ -136,6 +141,8 @@ class Nodes:
         """Both nodes, which end with the block."""
         nodes = cls(apart)
         with ExitStack() as stack:
+            folder = TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+            nodes.folder = stack.enter_context(folder)
             if apart:
                 stack.callback(nodes._remove_nets)
                 nodes._make_nets()
@@ -177,11 +184,10 @@ class Nodes:
             self.port = held.getsockname()[1]
         where = ["--head", "--port", str(self.port), "--node-ip-address", self.hosts[0]]
         where += ["--include-dashboard", "false", "--num-cpus", "1"]
-        folder = short_temp_dir()
-        self._ray_start(0, [*where, *(["--temp-dir", folder] if folder else [])])
+        self._ray_start(0, where)
 
     def _ray_start(self, node: int, options: list[str]) -> None:
-        variables = {**os.environ, MARK: self.marks[node], "RAY_USAGE_STATS_ENABLED": "0"}
+        variables = {**os.environ, MARK: self.marks[node], "RAY_TMPDIR": self.folder}
         variables |= {"RAY_AUTH_MODE": "disabled", "RAY_health_check_period_ms": "1000"}
         variables |= {
             "RAY_health_check_timeout_ms": "5000",
@@ -190,7 +196,7 @@ class Nodes:
         inside = ["ip", "netns", "exec", self._name("net", node)] if self.apart else []
         command = [*inside, str(RAY), "start", *options, "--disable-usage-stats"]
         done = subprocess.run(
-            command, env=variables, capture_output=True, text=True, timeout=120, check=False
+            command, env=variables, capture_output=True, text=True, timeout=300, check=False
         )
         if done.returncode:
             raise AssertionError(f"ray start failed:\n{done.stdout}\n{done.stderr}")

@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.chaos]
 
 SHORT = [
     "driver killed",
-    "last part corrupted",
     "disk full",
     "two drivers at once",
     "batch out of memory",
