@@ -1,20 +1,21 @@
 """Strike a running campaign with every fault; its rows must equal those of a calm run.
 
 uv run python benchmarks/chaos.py
-uv run python benchmarks/chaos.py --only full_disk workers_killed
+uv run python benchmarks/chaos.py --only "disk full" "workers killed" --write docs/reliability.md
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import chaos_cluster
 import chaos_faults
-from chaos_driver import Case, Tally
-from chaos_faults import SkippedError
+from chaos_driver import Case, SkippedError, Tally
 
 ALONE: dict[str, Callable[[Case], Tally]] = {
     "driver killed": chaos_faults.driver_killed,
@@ -36,13 +37,14 @@ ON_RAY: dict[str, Callable[[Case], Tally]] = {
     "node cut off": chaos_cluster.node_cut_off,
 }
 HEAD = ("fault", "injected", "lost", "doubled", "differing", "recovery, s", "ending")
+TOP = f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"
 MARKS = "<!-- chaos -->", "<!-- /chaos -->"
 
 
 def case_of(name: str, root: Path, *, seeds: int | None = None) -> Case:
     """The campaign that a fault strikes: a few seconds of work, more on Ray."""
     if name in ON_RAY:
-        return Case(root, "ray", seeds or (500 if name.startswith("node") else 250))
+        return Case(root, "ray", seeds or 60)
     return Case(root, "inline", seeds or 60)
 
 
@@ -63,11 +65,13 @@ def row_of(name: str, tally: Tally) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def put(page: Path, lines: Sequence[str]) -> None:
-    """Replace what stands between the marks of a page."""
-    text = page.read_text("utf-8")
-    before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
+def put(page: Path, rows: Mapping[str, str]) -> None:
+    """Replace lines of the table between the marks of a page; the others stay."""
+    before, rest = page.read_text("utf-8").split(MARKS[0])
+    table, after = rest.split(MARKS[1])
+    cells = {line.split("|")[1].strip(): line for line in table.splitlines() if line}
+    merged = {**cells, **rows}
+    lines = [*TOP, *(merged[name] for name in [*ALONE, *ON_RAY] if name in merged)]
     page.write_text("\n".join([f"{before}{MARKS[0]}", *lines, f"{MARKS[1]}{after}"]), "utf-8")
 
 
@@ -75,11 +79,13 @@ def main() -> None:
     """Print the table; code 1 where a trial was lost, doubled or changed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=[*ALONE, *ON_RAY], metavar="FAULT")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="put the rows into the table of a page"
+    )
     arguments = parser.parse_args()
-    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
-    print(*lines, sep="\n", flush=True)
-    sound = True
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends too
+    print(*TOP, sep="\n", flush=True)
+    rows, sound = dict[str, str](), True
     for name in arguments.only or [*ALONE, *ON_RAY]:
         with tempfile.TemporaryDirectory(prefix="chaos-") as root:
             try:
@@ -88,10 +94,10 @@ def main() -> None:
                 print(f"skipped: {name}: {reason}", flush=True)
                 continue
         sound &= tally.is_sound
-        lines.append(row_of(name, tally))
-        print(lines[-1], flush=True)
+        rows[name] = row_of(name, tally)
+        print(rows[name], flush=True)
     if arguments.write is not None and sound:
-        put(arguments.write, lines)
+        put(arguments.write, rows)
     raise SystemExit(0 if sound else 1)
 
 

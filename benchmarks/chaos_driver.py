@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,17 +12,21 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
+
+from chaos_processes import MARK, marked, send
+from safetensors.numpy import save_file
 
 from campaign.engines.stores.reader import read_results
 from campaign.errors import CampaignError
 from campaign.records import RESULT_COLUMNS
 
-MARK = "CAMPAIGN_CHAOS_RUN"
-"""Environment variable that all processes of a run inherit."""
+NETWORKS = Path(__file__).with_name("chaos_networks.py")
+PIXELS = f"{{mean: 0.0, std: {16 / 255}}}"
+"""Digits have pixels up to 16."""
 PATIENCE = 180.0
 """Seconds without progress after which a run counts as hanging."""
 SPEC = """\
@@ -42,6 +47,10 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["torch", "sklearn.datasets", "campaign.runner.run"])
 
 Rows = dict[str, tuple[object, ...]]
+
+
+class SkippedError(Exception):
+    """The machine cannot make this fault."""
 
 
 class Tally(NamedTuple):
@@ -68,6 +77,14 @@ def rows_of(folder: Path) -> Rows:
     except CampaignError:
         return {}
     return {row["trial_id"]: tuple(row[c] for c in RESULT_COLUMNS) for row in table}
+
+
+def count_of(folder: Path) -> int:
+    """How many trials have a row."""
+    try:
+        return int(read_results(folder, ["trial_id"]).num_rows)
+    except CampaignError:
+        return 0
 
 
 @dataclass
@@ -112,6 +129,15 @@ class Driver:
     def is_running(self) -> bool:
         """Whether it has not ended."""
         return self.process.exitcode is None
+
+    def until(self, comes: Callable[[], object]) -> float:
+        """Seconds until something comes true; it must, while the driver runs."""
+        begun = time.monotonic()
+        while not comes():
+            assert self.is_running, self.told()
+            assert time.monotonic() - begun < PATIENCE, self.told()
+            time.sleep(0.05)
+        return time.monotonic() - begun
 
     def told(self) -> str:
         """What it has printed."""
@@ -165,10 +191,10 @@ class Case:
         """Wait until there are so many rows, or the driver has ended; how many there are."""
         ends = time.monotonic() + PATIENCE
         while time.monotonic() < ends:
-            held = len(rows_of(folder or self.folder))
+            held = count_of(folder or self.folder)
             if held >= rows or not driver.is_running:
                 return held
-            time.sleep(0.03)
+            time.sleep(0.1)
         raise AssertionError(f"no progress for {PATIENCE:g} s:\n{driver.told()}")
 
     def until_next(self, held: int, driver: Driver) -> float:
@@ -180,7 +206,7 @@ class Case:
     def finished(self, calm: Rows, injected: int, recovery: float | None, ending: str) -> Tally:
         """Go on to the end, as the user would, and compare."""
         driver = self.start()
-        begun, held = time.monotonic(), len(rows_of(self.folder))
+        begun, held = time.monotonic(), count_of(self.folder)
         if recovery is None and held < len(calm):
             self.wait_for(held + 1, driver)
             recovery = time.monotonic() - begun
@@ -198,27 +224,27 @@ class Case:
         return Tally(injected, lost, doubled, differing, recovery, ending)
 
 
-def marked(mark: str) -> list[int]:
-    """Processes that carry the mark of a run."""
-    return [pid for pid, _ in _processes(mark)]
+def with_network(case: Case, name: str, batch: str = "auto") -> Case:
+    """The same campaign on one of `chaos_networks`, with the weights of the digits' network."""
+    from campaign.sources.digits_cnn import DigitsCnnModel
+
+    code, weights = case.root / "network.py", case.root / "weights.safetensors"
+    shutil.copy(NETWORKS, code)
+    save_file({f"inner.{key}": value for key, value in DigitsCnnModel().state().items()}, weights)
+    how = f"weights: {weights}, architecture: '{code}:{name}', normalize: {PIXELS}"
+    extra = ("--allow-code", "--set", f"evaluation.batch_size={batch}")
+    return replace(case, model=f"{{files: {{{how}}}}}", extra=extra)
 
 
-def actors(mark: str) -> list[int]:
-    """Processes of Ray actors among them; an idle worker is called ray::IDLE."""
-    return [
-        pid
-        for pid, title in _processes(mark)
-        if title.startswith("ray::") and "IDLE" not in title and "Agent" not in title
-    ]
-
-
-def send(pid: int, number: int) -> bool:
-    """Send a signal; False if the process is gone."""
+@contextmanager
+def braked(case: Case, seconds: float) -> Iterator[None]:
+    """Each batch of the network `Braked` takes so much longer within the block."""
+    brake = case.root / "brake"
+    brake.write_text(str(seconds))
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+        yield
+    finally:
+        brake.unlink()
 
 
 @contextmanager
@@ -228,19 +254,6 @@ def ended_afterwards(driver: Driver) -> Iterator[Driver]:
         yield driver
     finally:
         driver.kill()
-
-
-def _processes(mark: str) -> Iterator[tuple[int, str]]:
-    sought = f"{MARK}={mark}".encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if sought in (entry / "environ").read_bytes():
-                title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                yield int(entry.name), title
-        except OSError:
-            continue
 
 
 def _main(

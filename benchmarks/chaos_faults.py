@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from chaos_driver import Case, Driver, Tally, rows_of, send
+from chaos_driver import Case, Driver, SkippedError, Tally, count_of, with_network
+from chaos_processes import send
 
 CLOCK = """\
 #define _GNU_SOURCE
@@ -35,39 +35,6 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 }
 """
 """The clock on the wall, which jumps by a day every 16 times that it is read."""
-TROUBLED = '''
-import torch
-from campaign.sources.digits_cnn import DigitsCnnModel
-
-
-class Troubled(torch.nn.Module):
-    """Raises where a weight is huge, answers NaN where one is large."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = DigitsCnnModel().build()
-
-    def forward(self, x):
-        most = max(float(p.abs().max()) for p in self.inner.parameters())
-        if most > 1e20:
-            raise ValueError("a weight is huge")
-        logits = self.inner(x)
-        return logits * float("nan") if most > 100 else logits
-
-
-class Hungry(torch.nn.Module):
-    """Asks for 64 MiB an image, and never touches them."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = DigitsCnnModel().build()
-
-    def forward(self, x):
-        torch.empty(len(x) << 26, dtype=torch.uint8)
-        return self.inner(x)
-'''
-PIXELS = f"{{mean: 0.0, std: {16 / 255}}}"
-"""Digits have pixels up to 16."""
 ROOM = 6 << 30
 """Bytes that a process may take beyond what it has: 96 images of the hungry network."""
 
@@ -76,7 +43,7 @@ def driver_killed(case: Case, times: int = 2) -> Tally:
     """SIGKILL at random moments; the same command goes on."""
     calm, chance, kills, recovery = case.calm(), random.Random(1), 0, 0.0
     while kills < times:
-        held = len(rows_of(case.folder))
+        held = count_of(case.folder)
         driver = case.start()
         recovery = max(recovery, case.until_next(held, driver)) if kills else 0.0
         case.wait_for(held + chance.randint(1, len(calm) // (2 * times)), driver)
@@ -145,7 +112,7 @@ def two_drivers(case: Case) -> Tally:
 
 def out_of_memory(case: Case) -> Tally:
     """A batch does not fit: it is halved, with a warning."""
-    case = _with_own_model(case, "Hungry", batch="300")
+    case = with_network(case, "Hungry", batch="300")
     roomy = replace(case, extra=(*case.extra, "--set", "evaluation.batch_size=50"))
     calm = roomy.calm()
     driver = case.start(prepare=_little_memory)
@@ -157,7 +124,7 @@ def out_of_memory(case: Case) -> Tally:
 
 def troubled_model(case: Case) -> Tally:
     """A network that raises in some trials and answers NaN in others; and its driver is killed."""
-    case = _with_own_model(case, "Troubled")
+    case = with_network(case, "Troubled")
     calm = case.calm()
     raised = sum(row[0] == "error" for row in calm.values())
     driver = case.start()
@@ -215,30 +182,12 @@ def mlflow_restarted(case: Case) -> Tally:
     return case.tally(calm, 1, took, "warned; sync-mlflow")
 
 
-class SkippedError(Exception):
-    """The machine cannot make this fault."""
-
-
 def _under(library: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Python with the clock of `library`."""
     variables = {**os.environ, "LD_PRELOAD": str(library)}
     return subprocess.run(
         [sys.executable, *words], env=variables, capture_output=True, text=True, check=False
     )
-
-
-def _with_own_model(case: Case, name: str, batch: str = "auto") -> Case:
-    """The same campaign on a network of a file, with weights of its own."""
-    from campaign.sources.digits_cnn import DigitsCnnModel
-
-    code, weights = case.root / "network.py", case.root / "weights.pt"
-    case.root.mkdir(parents=True, exist_ok=True)
-    code.write_text(TROUBLED)
-    state = DigitsCnnModel().state()
-    torch.save({f"inner.{key}": torch.tensor(value) for key, value in state.items()}, weights)
-    how = f"weights: {weights}, architecture: '{code}:{name}', normalize: {PIXELS}"
-    extra = ("--allow-code", "--set", f"evaluation.batch_size={batch}")
-    return replace(case, model=f"{{files: {{{how}}}}}", extra=extra)
 
 
 @contextmanager

@@ -9,13 +9,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import chaos
-from chaos_faults import SkippedError
+from chaos_driver import SkippedError
 
 pytestmark = [pytest.mark.chaos]
 
 SHORT = [
     "driver killed",
-    "last part corrupted",
     "disk full",
     "two drivers at once",
     "batch out of memory",

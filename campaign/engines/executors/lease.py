@@ -56,6 +56,8 @@ class _Line:
     suspects: deque[Point] = field(default_factory=deque)
     seconds: float | None = None
     """Of a trial; None until one was timed."""
+    slowest: float = 0.0
+    """Of the trials that were timed."""
     preparing: float = 0.0
     """Seconds until the first row of a worker that prepared the setup."""
     holders: set[int] = field(default_factory=set)
@@ -127,6 +129,7 @@ class LeaseQueue:
             line.preparing = max(line.preparing, timed.pop(0))
         lease.received += len(fresh)
         if timed:
+            line.slowest = max(line.slowest, *timed)
             newest = sum(timed) / len(timed)
             held = newest if line.seconds is None else line.seconds
             line.seconds = held + NEWEST_WEIGHT * (newest - held)
@@ -171,10 +174,15 @@ class LeaseQueue:
             line.holders.discard(worker)
 
     def slowest_seconds(self, lease: Lease) -> float | None:
-        """Seconds that the slowest row so far of this setup took; None if there was no row."""
+        """Seconds of the slowest row so far that was like the next one; None if there was no row.
+
+        Rows before which the setup was prepared count where the next one is such a row, or where
+        there is no other.
+        """
         line = self._lines[lease.setup.setup_id]
-        slowest = max(line.seconds or 0.0, line.preparing)
-        return slowest or None
+        prepares = lease.prepares and lease.received == 0
+        slowest = max(line.slowest, line.preparing) if prepares else line.slowest
+        return slowest or line.preparing or None
 
     def _lease(
         self, line: _Line, worker: int, points: Sequence[Point], *, alone: bool = False

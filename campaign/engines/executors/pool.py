@@ -191,19 +191,32 @@ class Pool:
             time.sleep(POLL_SECONDS)
             return
         ready = self._cluster.ready(list(awaited), POLL_SECONDS)
-        silent = [seat for key, seat in awaited.items() if key not in ready and seat.flights]
+        silent = [seat for key, seat in awaited.items() if key not in ready]
         for seat in (awaited[key] for key in ready):
             seat.heard, seat.asked = time.monotonic(), None
             if seat.opening is not None:
-                self._opened(seat)
+                self._opened(seat, seat.worker.result(seat.opening))
             else:
                 yield from self._read(seat)
         for seat in silent:
-            yield from self._check_silence(seat)
+            if seat.opening is not None:
+                self._check_opening(seat)
+            else:
+                yield from self._check_silence(seat)
 
-    def _opened(self, seat: Seat) -> None:
+    def _check_opening(self, seat: Seat) -> None:
+        """Kill a worker that is deaf while it opens; one that waits for a node may wait."""
+        now = time.monotonic()
+        if seat.asked is None:
+            if not seat.placed or now - seat.heard > self._limits.patience_seconds:
+                seat.asked = (seat.worker.ping(), now)
+        elif self._cluster.ready([seat.asked[0]], 0.0):
+            seat.heard, seat.asked, seat.placed = now, None, True
+        elif seat.placed and now - seat.asked[1] > PING_SECONDS:
+            self._opened(seat, Died("TimeoutError", "it answered no more while it opened"))
+
+    def _opened(self, seat: Seat, outcome: Raised | Died | None) -> None:
         """A worker is open, or did not open: then do without it, unless it was the last one."""
-        outcome = seat.worker.result(seat.opening)
         if outcome is None:
             seat.opening, self._opening_deaths = None, 0
             return

@@ -32,6 +32,8 @@ class Seat:
     flights: deque[Flight] = field(default_factory=deque)
     asked: tuple[Any, float] | None = None
     """A ping without an answer so far, and when it was sent."""
+    placed: bool = False
+    """It has answered a ping: a node runs it, it does not wait for one."""
 
     @property
     def awaited(self) -> Any:  # noqa: ANN401

@@ -80,7 +80,10 @@ class ScriptedWork:
     def open(self, assets: Callable[[str], object]) -> ScriptedWorker:
         if self.open_error == "once" and not self._first("open"):
             self._die()
-        if self.open_error not in ("", "once"):
+        if self.open_error == "freeze" and self._first("open"):
+            time.sleep(3)  # long enough for the driver to see that it lives
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if self.open_error not in ("", "once", "freeze"):
             raise ValueError(self.open_error)
         return ScriptedWorker(self, assets)
 

@@ -38,10 +38,14 @@ def test_the_time_to_prepare_a_setup_does_not_shrink_its_batches(kit: Any) -> No
     queue = queue_of(kit.make_task("a", 10_000))
     lease = take(queue)
     slow, quick = lease.pending.values()
+    assert queue.slowest_seconds(lease) is None
     queue.receive(lease, [kit.make_record(lease.setup, slow, seconds=60.0)])
-    queue.receive(lease, [kit.make_record(lease.setup, quick, seconds=0.02)])
-    assert len(take(queue).pending) == 150
     assert queue.slowest_seconds(lease) == 60.0
+    queue.receive(lease, [kit.make_record(lease.setup, quick, seconds=0.02)])
+    following = take(queue)
+    assert len(following.pending) == 150
+    assert queue.slowest_seconds(following) == 0.02
+    assert queue.slowest_seconds(take(queue, 2, workers=2)) == 60.0
 
 
 def test_trials_longer_than_a_batch_are_leased_one_by_one(kit: Any) -> None:

@@ -116,6 +116,17 @@ def test_a_worker_that_dies_while_it_opens_is_replaced(kit: Any) -> None:
     assert Counter(row.status for row in rows) == {"ok": 5}
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_deaf_while_it_opens_is_replaced(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.engines.executors.pool.PING_SECONDS", 5.0)
+    executor = make(workers=1, patience_seconds=1.0)
+    rows = run(kit, kit.work(open_error="freeze"), [kit.make_task("a", 5)], executor)
+    assert Counter(row.status for row in rows) == {"ok": 5}
+    assert executor.status()["restarts"] == 1
+
+
 def test_workers_that_the_cluster_cannot_hold_are_a_setup_error(kit: Any) -> None:
     with pytest.raises(SetupError, match=r"99 CPUs and 0 GPUs; all of it has \d+ CPUs"):
         run(kit, kit.work(), [kit.make_task("a", 5)], make(cpus_per_worker=99, workers="auto"))
