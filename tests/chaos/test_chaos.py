@@ -21,11 +21,14 @@ SHORT = [
     "network raises or answers NaN",
 ]
 """A few seconds each; the others are marked slow."""
+IN_CI = "node killed, comes back"
+"""The one of the others that is no soak test."""
 LONG = [name for name in {**chaos.ALONE, **chaos.ON_RAY} if name not in SHORT]
 
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow, *([pytest.mark.ray] if name in chaos.ON_RAY else [])]
+    soak = [] if name == IN_CI else [pytest.mark.soak]
+    return [pytest.mark.slow, *soak, *([pytest.mark.ray] if name in chaos.ON_RAY else [])]
 
 
 @pytest.mark.parametrize(

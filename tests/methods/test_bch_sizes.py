@@ -74,8 +74,12 @@ def patterns(data_bits: int, check_bits: int, errors: int) -> Bits:
     return np.vstack([np.eye(n, dtype=np.uint8), (ranks < counts[:, None]).astype(np.uint8)])
 
 
-@pytest.mark.slow  # galois takes up to minutes for one code
-@pytest.mark.parametrize(("data_bits", "errors", "length"), CODES)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data_bits", "errors", "length"),
+    # galois takes up to minutes for one of the long codes
+    [pytest.param(*code, marks=[pytest.mark.soak] if code[2] > 127 else []) for code in CODES],
+)
 def test_codes_of_every_size_do_what_those_of_galois_do(
     data_bits: int, errors: int, length: int
 ) -> None:
