@@ -8,7 +8,7 @@ import pandas as pd
 
 from campaign.analysis.pareto import undominated
 from campaign.analysis.rows import CURVE_KEYS, VARIANT_KEYS, Metric, accuracy, as_trials, numbered
-from campaign.analysis.tolerance import column_of, tolerated_ber
+from campaign.analysis.tolerance import column_of, tolerance_of
 
 COST_COLUMNS = [
     "n_weights",
@@ -48,8 +48,12 @@ def costs(rows: object, metric: Metric = "top1") -> pd.DataFrame:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
     trials = as_trials(rows)
+    return costs_of(trials, tolerance_of(trials, metric=metric), metric)
+
+
+def costs_of(trials: pd.DataFrame, found: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The same of what `rows.as_trials` and `tolerance.tolerance_of` gave."""
     table = _measured(trials, metric)
-    found = tolerated_ber(trials, metric=metric)
     table = table.merge(found, on=CURVE_KEYS, how="left").sort_values(
         CURVE_KEYS, na_position="first", ignore_index=True
     )

@@ -59,7 +59,13 @@ def curves(
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    trials = as_trials(rows)
+    return curves_of(as_trials(rows), interval, precision)
+
+
+def curves_of(
+    trials: pd.DataFrame, interval: IntervalName = "bounded", precision: Precision | None = None
+) -> pd.DataFrame:
+    """The same of what `rows.as_trials` gave."""
     cells = numbered(trials, POINT_KEYS)
     count = int(cells.max()) + 1
     points = trials.loc[np.unique(cells, return_index=True)[1], POINT_KEYS].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Accuracy against bit error rate, as PNG and SVG for a column or a page of a paper."""
+"""Accuracy against bit error rate, as PNG, SVG and PDF for a column or a page of a paper."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ SETTINGS: Any = {
     "mathtext.fontset": "dejavusans",
     "svg.hashsalt": "campaign",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "path.simplify": False,
 }
 """Beside matplotlib's own defaults; a user's matplotlibrc has no say."""
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+"""Ending of a file -> what is left out of it, for it would differ from run to run."""
 
 
 def write_figures(
@@ -57,8 +64,8 @@ def write_figures(
         order: In which order panels stand.
 
     Returns:
-        The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi) and ``.svg``; none where there
-        is no BER above 0.
+        The files, ``accuracy_<metric>[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``; none
+        where there is no BER above 0.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
@@ -94,9 +101,9 @@ def draw_points(
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG (200 dpi) and SVG, the same bytes each time."""
+    """Write a figure as PNG (200 dpi), SVG and PDF, the same bytes each time."""
     written = []
-    for ending, options in (("png", {"Software": None}), ("svg", {"Date": None})):
+    for ending, options in _METADATA.items():
         written.append(stem.with_name(f"{stem.name}.{ending}"))
         figure.savefig(written[-1], dpi=200, metadata=options)
     return written

@@ -81,8 +81,8 @@ def draw_pareto(
         order: In which order models and number formats stand.
 
     Returns:
-        The files, ``pareto_<metric>[_<variant>].png`` (200 dpi) and ``.svg``; none where fewer than
-        two methods have a cost.
+        The files, ``pareto_<metric>[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``; none
+        where fewer than two methods have a cost.
     """
     import matplotlib as mpl
 

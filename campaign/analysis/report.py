@@ -1,15 +1,18 @@
-"""All that is made of the rows of a campaign: tables and figures."""
+"""All that is made of the rows of a campaign: tables, figures and a page."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from campaign.analysis.cost import costs
+import pandas as pd
+
 from campaign.analysis.cost_table import write_costs
-from campaign.analysis.curves import curves
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
+from campaign.analysis.outcome_figure import draw_outcomes
+from campaign.analysis.page.subject import Origin, gather
+from campaign.analysis.page.write import write_page
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sequential import Precision
@@ -17,16 +20,18 @@ from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
 
 
-class Report(NamedTuple):
+@dataclass(frozen=True)
+class Report:
     """The files that were written."""
 
     tables: list[Path]
     figures: list[Path]
+    page: Path
 
     @property
     def paths(self) -> list[Path]:
         """All of them."""
-        return [*self.tables, *self.figures]
+        return [self.page, *self.tables, *self.figures]
 
 
 def write_report(
@@ -37,8 +42,9 @@ def write_report(
     interval: IntervalName = "bounded",
     order: Order = Order(),  # noqa: B008 - immutable
     precision: Precision | None = None,
+    origin: Origin = Origin(),  # noqa: B008 - immutable
 ) -> Report:
-    """Write ``tables/`` and ``figures/`` below a folder.
+    """Write ``tables/``, ``figures/`` and the page that shows them into a folder.
 
     Args:
         rows: A pandas frame or pyarrow Table with the columns of `campaign.records`.
@@ -47,18 +53,44 @@ def write_report(
         interval: How intervals of the mean are made; see `statistics.mean_interval`.
         order: In which order models and number formats stand in figures.
         precision: What decided how many trials there are; see `curves.curves`.
+        origin: What the results folder tells of the rows, for the page.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    trials = as_trials(rows)
-    points = curves(trials, interval=interval, precision=precision)
-    cost = costs(trials, metric)
-    tables, figures = folder / "tables", folder / "figures"
-    return Report(
-        [*write_points(trials, points, tables, metric), *write_costs(cost, tables, metric)],
-        [
-            *draw_points(points, figures, metric, interval, order),
-            *draw_pareto(cost, figures, metric, order),
-        ],
+    return report_of(
+        as_trials(rows),
+        folder,
+        metric,
+        interval=interval,
+        order=order,
+        precision=precision,
+        origin=origin,
     )
+
+
+def report_of(
+    trials: pd.DataFrame,
+    folder: Path,
+    metric: Metric,
+    *,
+    interval: IntervalName,
+    order: Order,
+    precision: Precision | None,
+    origin: Origin,
+) -> Report:
+    """The same of what `rows.as_trials` gave."""
+    made = gather(
+        trials, metric, interval=interval, order=order, precision=precision, origin=origin
+    )
+    tables = [
+        *write_points(made.summary, made.points, folder / "tables", metric),
+        *write_costs(made.cost, folder / "tables", metric),
+    ]
+    figures = [
+        *draw_points(made.points, folder / "figures", metric, interval, order),
+        *draw_pareto(made.cost, folder / "figures", metric, order),
+        *draw_outcomes(made.outcomes, folder / "figures", order),
+    ]
+    files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
+    return Report(tables, figures, write_page(replace(made, files=files), folder))

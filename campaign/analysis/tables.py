@@ -22,7 +22,7 @@ from campaign.analysis.rows import (
     numbered,
 )
 from campaign.analysis.statistics import IntervalName
-from campaign.analysis.tolerance import DROPS, column_of, tolerated_ber
+from campaign.analysis.tolerance import DROPS, column_of, tolerance_of
 from campaign.text import rate_text, t_text
 
 MOST_BERS = 5
@@ -50,13 +50,15 @@ def write_tables(
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
     """
-    return write_points(rows, curves(rows, interval=interval), folder, metric)
+    points = curves(rows, interval=interval)
+    return write_points(summary(rows, metric, points=points), points, folder, metric)
 
 
-def write_points(rows: object, points: pd.DataFrame, folder: Path, metric: Metric) -> list[Path]:
-    """The same where `points` is what `curves.curves` gave for `rows`."""
+def write_points(
+    table: pd.DataFrame, points: pd.DataFrame, folder: Path, metric: Metric
+) -> list[Path]:
+    """The same of what `summary` and `curves.curves` gave."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = summary(rows, metric, points=points)
     written = write_grid(table, for_people(table, metric), folder / f"summary_{metric}")
     every = folder / "points.csv"
     every.write_text(_csv(points), encoding="utf-8", newline="\n")
@@ -91,6 +93,11 @@ def summary(
     """
     trials = as_trials(rows)
     points = curves(trials) if points is None else points
+    return summary_of(points, tolerance_of(trials, metric=metric), metric)
+
+
+def summary_of(points: pd.DataFrame, found: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The same of what `curves.curves` and `tolerance.tolerance_of` gave."""
     points = points.assign(curve=numbered(points, CURVE_KEYS))
     groups = points.groupby("curve")
     columns = groups[[*CURVE_KEYS]].head(1).reset_index(drop=True)
@@ -100,7 +107,7 @@ def summary(
     means = faulty.pivot(index="curve", columns="ber", values=f"{metric}_mean")
     columns = columns.join(means.rename(columns=lambda ber: f"{_MEAN}{float(ber)!r}"))
     columns["overhead"] = groups["overhead"].first()
-    found = tolerated_ber(trials, metric=metric).drop(columns=CURVE_KEYS)
+    found = found.drop(columns=CURVE_KEYS)
     bers = [column for column in columns if str(column).startswith(_MEAN)]
     last = ["overhead"]
     if "estimated" in points:

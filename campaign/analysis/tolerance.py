@@ -47,7 +47,13 @@ def tolerated_ber(
     """
     if not all(0 < drop < 1 for drop in drops):
         raise ValueError(f"drops: got {list(drops)}; allowed: shares in (0, 1), 0.01 for one point")
-    trials = as_trials(rows)
+    return tolerance_of(as_trials(rows), drops, metric)
+
+
+def tolerance_of(
+    trials: pd.DataFrame, drops: Sequence[float] = DROPS, metric: Metric = "top1"
+) -> pd.DataFrame:
+    """The same of what `rows.as_trials` gave."""
     number = numbered(trials, CURVE_KEYS)
     heads = trials.loc[np.unique(number, return_index=True)[1], CURVE_KEYS]
     columns = [

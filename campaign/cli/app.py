@@ -186,7 +186,7 @@ def report(
         typer.Option(help="Interval of a mean: allowing for fault maps not seen, or not."),
     ] = "bounded",
 ) -> None:
-    """Make tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) from all rows."""
+    """Make report.html, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG, PDF) of all rows."""
     from campaign.runner.report import make_report
 
     for path in make_report(folder, [metric], interval):

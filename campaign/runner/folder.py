@@ -95,7 +95,7 @@ class ResultsFolder:
     def artifacts(self) -> list[Path]:
         """What of the folder is worth attaching elsewhere."""
         parts = [self.provenance, self.path / "tables", self.path / "figures"]
-        return [path for path in parts if path.exists()]
+        return [path for path in [*parts, *sorted(self.path.glob("report*.html"))] if path.exists()]
 
     def campaign_id(self) -> str:
         """What tells this folder from others of the same campaign name."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from campaign.analysis.order import Order
+    from campaign.analysis.page.subject import Origin
     from campaign.analysis.rows import Metric
     from campaign.analysis.sequential import Precision
     from campaign.analysis.statistics import IntervalName
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def make_report(
     folder: Path, metrics: Sequence[Metric], interval: IntervalName = "bounded"
 ) -> list[Path]:
-    """Write tables/ and figures/ from all rows of a results folder.
+    """Write report.html, tables/ and figures/ from all rows of a results folder.
 
     Args:
         folder: A results folder.
@@ -33,15 +34,22 @@ def make_report(
     Raises:
         SetupError: If there are no rows, or the files cannot be written.
     """
-    from campaign.analysis.report import write_report
+    from campaign.analysis.report import report_of
+    from campaign.analysis.rows import as_trials
     from campaign.engines.stores.reader import read_results
 
-    rows, order = read_results(folder).to_pandas(), order_of(folder)
-    wanted = precision_in(folder)
+    trials, order = as_trials(read_results(folder)), order_of(folder)
+    wanted, origin = precision_in(folder), origin_of(folder)
     try:
         made = [
-            write_report(
-                rows, folder, metric, interval=interval, order=order, precision=wanted
+            report_of(
+                trials,
+                folder,
+                metric,
+                interval=interval,
+                order=order,
+                precision=wanted,
+                origin=origin,
             ).paths
             for metric in metrics
         ]
@@ -69,6 +77,25 @@ def order_of(folder: Path) -> Order:
     return Order(
         tuple(dict.fromkeys(setup.model_name for setup in setups)),
         tuple(dict.fromkeys(setup.dtype.label for setup in setups)),
+    )
+
+
+def origin_of(folder: Path) -> Origin:
+    """What a results folder tells of its rows: spec and runs; what is missing stays empty."""
+    from campaign.analysis.page.subject import Origin
+
+    held = ResultsFolder(folder)
+    resolved = held.read_json(held.resolved) or {}
+    try:
+        text = held.spec_copy.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return Origin(
+        name=str(resolved.get("name", "")),
+        description=str(resolved.get("description") or ""),
+        spec_text=text,
+        resolved=resolved,
+        sessions=(held.read_json(held.provenance) or {}).get("sessions", []),
     )
 
 

@@ -132,7 +132,7 @@ def test_points_without_results_are_marked_and_told(make_rows: Make) -> None:
 
 def test_a_campaign_of_failures_alone_still_has_a_figure(make_rows: Make, tmp_path: Path) -> None:
     rows = make_rows().assign(status="error", n_correct=np.nan)
-    assert len(write_figures(rows, tmp_path)) == 2
+    assert len(write_figures(rows, tmp_path)) == 3
 
 
 def test_accuracies_close_to_each_other_get_a_closer_axis(
@@ -153,14 +153,14 @@ def test_files_are_the_same_bytes_whatever_the_order_of_rows(
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         second = write_figures(rows.sample(frac=1, random_state=2), tmp_path / "b")
         assert mpl.rcParams["font.size"] == 30
-    assert [path.name for path in first] == ["accuracy_top1.png", "accuracy_top1.svg"]
+    assert [path.name for path in first] == [f"accuracy_top1.{e}" for e in ("png", "svg", "pdf")]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
 def test_sizes_are_those_of_a_column_and_of_a_page(make_rows: Make, tmp_path: Path) -> None:
-    narrow, _ = write_figures(make_rows(), tmp_path / "a")
-    wide, _ = write_figures(make_rows(dtypes=["fp16", "fp32"]), tmp_path / "b", "top5")
+    narrow, *_ = write_figures(make_rows(), tmp_path / "a")
+    wide, *_ = write_figures(make_rows(dtypes=["fp16", "fp32"]), tmp_path / "b", "top5")
     assert wide.name == "accuracy_top5.png"
     for path, width in ((narrow, 700), (wide, 1432)):
         with Image.open(path) as image:

@@ -116,7 +116,7 @@ def test_files_are_the_same_bytes_and_variants_have_their_own(
     assert [path.name for path in first] == [
         f"pareto_top1_nonfinite-{policy}.{ending}"
         for policy in ("propagate", "zero")
-        for ending in ("png", "svg")
+        for ending in ("png", "svg", "pdf")
     ]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()

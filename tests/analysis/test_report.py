@@ -9,8 +9,11 @@ from typing import Any
 from campaign.analysis.cost import costs
 from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import write_figures
+from campaign.analysis.outcome_figure import draw_outcomes
+from campaign.analysis.page.outcomes import outcomes
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.report import write_report
+from campaign.analysis.rows import as_trials
 from campaign.analysis.tables import write_tables
 
 Make = Callable[..., Any]
@@ -24,9 +27,10 @@ def test_a_report_is_what_tables_and_figures_write(make_rows: Make, tmp_path: Pa
         *write_costs(costs(rows), tmp_path / "r2" / "tables", "top1"),
         *write_figures(rows, tmp_path / "r2" / "figures", interval="bootstrap"),
         *draw_pareto(costs(rows), tmp_path / "r2" / "figures", "top1"),
+        *draw_outcomes(outcomes(as_trials(rows)), tmp_path / "r2" / "figures"),
     ]
-    assert report.paths == [*report.tables, *report.figures]
-    for ours, theirs in zip(report.paths, apart, strict=True):
+    assert report.paths == [report.page, *report.tables, *report.figures]
+    for ours, theirs in zip(report.paths[1:], apart, strict=True):
         assert ours.relative_to(tmp_path / "r") == theirs.relative_to(tmp_path / "r2")
         assert ours.read_bytes() == theirs.read_bytes()
 

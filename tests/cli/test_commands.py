@@ -134,7 +134,15 @@ def test_report_makes_every_file_it_names(campaign, finished) -> None:
     typed = campaign("report", "results/small", "--metric", "top5")
     assert typed.code == 0
     paths = typed.out.split()
-    assert {Path(p).suffix for p in paths} == {".csv", ".md", ".tex", ".png", ".svg"}
+    assert {Path(p).suffix for p in paths} == {
+        ".csv",
+        ".html",
+        ".md",
+        ".pdf",
+        ".tex",
+        ".png",
+        ".svg",
+    }
     assert all((finished / path).stat().st_size > 100 for path in paths)
 
 

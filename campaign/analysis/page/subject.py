@@ -1,0 +1,105 @@
+"""All that the sections of a page are made of; no text yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from campaign.analysis.cost import costs_of
+from campaign.analysis.curves import curves_of
+from campaign.analysis.order import Order
+from campaign.analysis.page.outcomes import outcomes
+from campaign.analysis.rows import METRIC_NAMES, Metric
+from campaign.analysis.sequential import Precision
+from campaign.analysis.statistics import IntervalName
+from campaign.analysis.tables import summary_of
+from campaign.analysis.tolerance import tolerance_of
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows come from, as the results folder tells it; all of it may be missing.
+
+    Args:
+        name: Of the campaign.
+        description: As its author wrote it.
+        spec_text: The spec as written.
+        resolved: The spec as understood, with defaults.
+        sessions: One entry for each run: versions, hosts, digests, times.
+    """
+
+    name: str = ""
+    description: str = ""
+    spec_text: str = ""
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    sessions: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A campaign as its page shows it.
+
+    Args:
+        trials: What `rows.as_trials` gives.
+        points: What `curves.curves` gives for them.
+        summary: What `tables.summary` gives.
+        cost: What `cost.costs` gives.
+        outcomes: What `outcomes.outcomes` gives, row by row beside `points`.
+        metric: The accuracy that is shown.
+        interval: How intervals of means were made.
+        order: In which order models and number formats stand.
+        precision: What decided how many trials there are.
+        origin: Where the rows come from.
+        files: Tables and figures, as paths from the page.
+    """
+
+    trials: pd.DataFrame
+    points: pd.DataFrame
+    summary: pd.DataFrame
+    cost: pd.DataFrame
+    outcomes: pd.DataFrame
+    metric: Metric = "top1"
+    interval: IntervalName = "bounded"
+    order: Order = Order()  # noqa: RUF009 - immutable
+    precision: Precision | None = None
+    origin: Origin = Origin()
+    files: Sequence[str] = ()
+
+    @property
+    def estimated(self) -> bool:
+        """Whether fault maps were judged on samples of the images."""
+        return "estimated" in self.points
+
+    @property
+    def metric_name(self) -> str:
+        """The accuracy in words."""
+        return METRIC_NAMES[self.metric]
+
+
+def gather(
+    trials: pd.DataFrame,
+    metric: Metric = "top1",
+    *,
+    interval: IntervalName = "bounded",
+    order: Order = Order(),  # noqa: B008 - immutable
+    precision: Precision | None = None,
+    origin: Origin = Origin(),
+) -> Subject:
+    """All that a page says of what `rows.as_trials` gave, files apart; see `Subject`."""
+    points = curves_of(trials, interval, precision)
+    found = tolerance_of(trials, metric=metric)
+    return Subject(
+        trials=trials,
+        points=points,
+        summary=summary_of(points, found, metric),
+        cost=costs_of(trials, found, metric),
+        outcomes=outcomes(trials),
+        metric=metric,
+        interval=interval,
+        order=order,
+        precision=precision,
+        origin=origin,
+    )
