@@ -25,7 +25,7 @@ from cases import CASES, GRIDS, Case, make_case
 from plain import CLOCKS, Clock, LoopProcess, PlainLoop, PyTorchFi, fastest, timed
 from workers import Workers, scaling, successful
 
-from campaign.trial.run import _faulty, _Tally
+from campaign.trial.run import FaultMap, Tally, faulty
 from campaign.trial.worker import TrialWork, TrialWorker
 
 FORWARD_BATCHES = (16, 64, 128, 256, 512)
@@ -109,7 +109,7 @@ def limits(worker: TrialWorker, case: Case, spent: dict[str, list[float]]) -> No
 
     def inject() -> None:
         for point in case.points(1000, case.per_turn):
-            with _faulty(ready, point, point.seed, _Tally()):
+            with faulty(ready, FaultMap(point.ber, point.seed, range(len(ready.data))), Tally()):
                 pass
 
     seconds, trial = fastest(inject, 5) / case.per_turn, median(spent["fast"])

@@ -7,15 +7,26 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from campaign.analysis.claim_table import interval_text
+from campaign.analysis.claims import VERDICTS
+from campaign.engines.stores.reader import read_results
 from campaign.engines.stores.schema import column_docs
 from campaign.faults import FAULTS
 from campaign.formats import FORMATS
 from campaign.methods import METHODS
+from campaign.published import Claim, load_published
 from campaign.records import column_types
 from campaign.registry import Registry, options_of
+from campaign.runner.report import claims_of
 from campaign.sources import DATASETS, MODELS
+from campaign.text import rate_text
 
 DOCS = Path(__file__).parent
+REFERENCE = DOCS.parent / "results" / "reference"
+PAPERS = ("2411.18993", "2411.19027")
+"""What the project set out to reproduce; these come first."""
 KINDS: dict[str, Registry[Any]] = {
     "Number formats": FORMATS,
     "Protections": METHODS,
@@ -64,7 +75,62 @@ def results_page() -> str:
     return f"{before}<!-- columns -->\n{columns()}\n<!-- /columns -->{after}"
 
 
-PAGES = {"results.md": results_page, "catalogue.md": catalogue}
+def reproduction_page() -> str:
+    """docs/reproduction.md with its tables of claims current."""
+    page = (DOCS / "reproduction.md").read_text("utf-8")
+    before, rest = page.split("<!-- claims -->")
+    after = rest.split("<!-- /claims -->")[1]
+    return f"{before}<!-- claims -->\n{claim_tables()}\n<!-- /claims -->{after}"
+
+
+def claim_tables() -> str:
+    """Each publication with its numbers, and the cells of the reference runs beside them."""
+    folders = sorted(path.parent for path in REFERENCE.glob("*/trials"))
+    found = [
+        claims_of(folder, read_results(folder)).assign(folder=folder.name) for folder in folders
+    ]
+    cells = pd.concat([frame for frame in found if len(frame)], ignore_index=True)
+    parts = [_counts(cells)]
+    for publication in sorted(load_published(), key=lambda each: each.arxiv not in PAPERS):
+        parts += [f"### {publication.source}", f"Settled by: {publication.settled_by}.", _HEAD]
+        for claim in publication.claims:
+            beside = cells[cells["claim"] == claim.id].to_dict("records")
+            parts[-1] += "".join(_claim_row(claim, cell) for cell in beside or [None])
+    return "\n\n".join(parts)
+
+
+_HEAD = "| claim | published | measured here | data | verdict |\n|---|---|---|---|---|"
+
+
+def _counts(cells: pd.DataFrame) -> str:
+    held = [claim.id for publication in load_published() for claim in publication.claims]
+    beside = cells.groupby("claim")["verdict"].agg(set)
+    told = [f"{sum(name in seen for seen in beside)} {name}" for name in VERDICTS]
+    none = len(held) - len(beside)
+    return f"{len(held)} published numbers: {', '.join(told)}, {none} without a measurement here."
+
+
+def _claim_row(claim: Claim, cell: dict[str, Any] | None) -> str:
+    condition = [claim.model and claim.model.name, claim.dtype, *(claim.method or ())]
+    if claim.ber is not None:
+        condition.append("no faults" if claim.ber == 0 else f"BER {rate_text(float(claim.ber))}")
+    told = ", ".join(part for part in condition if part)
+    about = f"`{claim.id}`: {claim.about}" + (f" ({told})" if told else "")
+    published = f"{claim.text} {(claim.unit or '').replace('_', ' ')} ({claim.tag})"
+    if cell is None:
+        reason = "not measured here" if claim.measurable else "no quantity of a campaign's rows"
+        return f"\n| {about} | {published} | - | - | open: {reason} |"
+    measured = f"{cell['measured']:.2f} {interval_text(cell['low'], cell['high'])}"
+    data = f"{cell['folder']}: {cell['n_images']:,.0f} images, {cell['n_trials']} maps"
+    because = f": {cell['reasons']}" if cell["reasons"] else ""
+    return f"\n| {about} | {published} | {measured} | {data} | {cell['verdict']}{because} |"
+
+
+PAGES = {
+    "results.md": results_page,
+    "catalogue.md": catalogue,
+    "reproduction.md": reproduction_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

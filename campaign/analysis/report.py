@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from campaign.analysis.claim_table import write_claims
 from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
@@ -43,6 +44,7 @@ def write_report(
     order: Order = Order(),  # noqa: B008 - immutable
     precision: Precision | None = None,
     origin: Origin = Origin(),  # noqa: B008 - immutable
+    published: pd.DataFrame | None = None,
 ) -> Report:
     """Write ``tables/``, ``figures/`` and the page that shows them into a folder.
 
@@ -54,6 +56,7 @@ def write_report(
         order: In which order models and number formats stand in figures.
         precision: What decided how many trials there are; see `curves.curves`.
         origin: What the results folder tells of the rows, for the page.
+        published: Published numbers beside the rows; see `claims.claims`.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
@@ -66,6 +69,7 @@ def write_report(
         order=order,
         precision=precision,
         origin=origin,
+        published=published,
     )
 
 
@@ -78,14 +82,22 @@ def report_of(
     order: Order,
     precision: Precision | None,
     origin: Origin,
+    published: pd.DataFrame | None,
 ) -> Report:
     """The same of what `rows.as_trials` gave."""
     made = gather(
-        trials, metric, interval=interval, order=order, precision=precision, origin=origin
+        trials,
+        metric,
+        interval=interval,
+        order=order,
+        precision=precision,
+        origin=origin,
+        published=published,
     )
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
+        *([] if published is None else write_claims(published, folder / "tables")),
     ]
     figures = [
         *draw_points(made.points, folder / "figures", metric, interval, order),

@@ -193,6 +193,25 @@ def report(
         print(path)
 
 
+@app.command(name="bit-errors")
+def bit_errors_(
+    spec: SpecPath,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
+    ] = None,
+) -> None:
+    """Say what a flip of each bit position does to the weights, measured and in closed form."""
+    from campaign.cli.show_bits import show_bit_errors
+    from campaign.runner.bit_errors import bit_errors
+    from campaign.spec.load import load
+
+    loaded = load(spec, settings or ()).spec
+    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr))
+    show_bit_errors(table, as_json=as_json, output=output)
+
+
 @app.command(name="list")
 def list_(
     kind: Annotated[str, typer.Argument(help="formats, methods, faults, models or datasets.")],

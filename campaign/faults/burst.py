@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 from pydantic import ConfigDict, Field
 
 from campaign.faults.base import FAULTS, FaultModel
+from campaign.faults.places import failing_places
 from campaign.faults.streams import Stream
-from campaign.faults.thresholds import failing_places
 from campaign.lazy import np
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from campaign.lazy import np
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 4
 """Numbers that a step of Philox gives."""
 _WORTH_A_JUMP = 1024
+_NUMBERS = "campaign-stream"
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
@@ -61,7 +63,19 @@ class Stream:
     _drawn: int = dataclass_field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._bits = np.random.Philox(key=self._key("campaign-stream"))
+        self._bits = np.random.Philox(key=self._key(_NUMBERS))
+
+    def copy(self) -> Stream:
+        """Another stream of the same numbers from here on.
+
+        Example:
+            >>> stream = Stream(7, "w", "payload", 8)
+            >>> bool((stream.copy().uniform(4) == stream.uniform(4)).all())
+            True
+        """
+        other = Stream(self.seed, self.tensor, self.field, self.width)
+        other._bits.state, other._drawn = self._bits.state, self._drawn
+        return other
 
     def coins(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A fair 0 or 1 for each place, fixed by the stream and the place alone.
@@ -78,19 +92,17 @@ class Stream:
         return (_mixed(mixed ^ second) >> np.uint64(63)).astype(np.uint8)
 
     def _key(self, purpose: str) -> NDArray[np.uint64]:
-        """Two numbers that no other stream has, and this one for no other purpose."""
-        name = "\0".join((str(self.seed), self.tensor, self.field, str(self.width)))
-        digest = hashlib.blake2b(name.encode(), digest_size=16, person=purpose.encode()).digest()
-        return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
+        return _key_of((self.seed, self.tensor, self.field, self.width), purpose)
 
     def uniform(self, count: int) -> NDArray[np.float64]:
         """`count` numbers in [0, 1), multiples of 2^-53."""
-        raw: NDArray[np.uint64] = self._bits.random_raw(count)
+        return uniform_of(self.raw(count))
+
+    def raw(self, count: int) -> NDArray[np.uint64]:
+        """`count` numbers as Philox gives them: `uniform_of` makes them uniform."""
         self._drawn += count
-        raw >>= np.uint64(11)
-        numbers = raw.astype(np.float64)
-        numbers *= 2.0**-53
-        return numbers
+        found: NDArray[np.uint64] = self._bits.random_raw(count)
+        return found
 
     def skip(self, count: int) -> None:
         """Leave out `count` numbers, as if `uniform` had drawn them.
@@ -110,6 +122,64 @@ class Stream:
         if rest:
             self._bits.random_raw(rest, output=False)
         self._drawn += count
+
+
+class Streams:
+    """The `Stream` of each of many words, drawn side by side by one generator.
+
+    To make a generator takes longer than to draw a hundred numbers.
+
+    Args:
+        seed: The seed of the trial.
+        places: Tensor, field and width of each, as of `Stream`.
+
+    Example:
+        >>> side = Streams(7, [("v", "payload", 8), ("w", "payload", 8)]).raw([1], 0, 8)
+        >>> bool((side == Stream(7, "w", "payload", 8).raw(8)).all())
+        True
+    """
+
+    def __init__(self, seed: int, places: Iterable[tuple[str, str, int]]) -> None:
+        self._keys = [_key_of((seed, *place), _NUMBERS) for place in places]
+        self._bits = np.random.Philox(key=0)
+
+    def raw(self, which: Sequence[int], start: int, count: int) -> NDArray[np.uint64]:
+        """`Stream.raw` of some streams, from their `start`-th number on, a multiple of 4.
+
+        Returns:
+            Shape (len(which), count).
+        """
+        numbers = np.empty((len(which), count), dtype=np.uint64)
+        counter, empty = np.zeros(4, dtype=np.uint64), np.zeros(_AT_ONCE, dtype=np.uint64)
+        counter[0] = start // _AT_ONCE
+        inner = {"counter": counter, "key": counter[:2]}
+        state: dict[str, Any] = {"bit_generator": "Philox", "state": inner, "buffer": empty}
+        state |= {"buffer_pos": _AT_ONCE, "has_uint32": 0, "uinteger": 0}
+        for row, place in enumerate(which):
+            inner["key"] = self._keys[place]
+            self._bits.state = cast("Any", state)
+            numbers[row] = self._bits.random_raw(count)
+        return numbers
+
+
+def uniform_of(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Numbers in [0, 1), multiples of 2^-53, of raw ones, which are overwritten.
+
+    Example:
+        >>> uniform_of(np.array([0, 1 << 63], dtype=np.uint64))
+        array([0. , 0.5])
+    """
+    raw >>= np.uint64(11)
+    numbers = raw.astype(np.float64)
+    numbers *= 2.0**-53
+    return numbers
+
+
+def _key_of(place: tuple[int, str, str, int], purpose: str) -> NDArray[np.uint64]:
+    """Two numbers that no other stream has, and this one for no other purpose."""
+    name = "\0".join(map(str, place))
+    digest = hashlib.blake2b(name.encode(), digest_size=16, person=purpose.encode()).digest()
+    return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

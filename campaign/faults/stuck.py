@@ -9,8 +9,8 @@ from pydantic import ConfigDict
 
 from campaign.bits import stored_bits
 from campaign.faults.base import FAULTS, FaultModel
+from campaign.faults.places import failing_places
 from campaign.faults.streams import Stream
-from campaign.faults.thresholds import failing_places
 
 if TYPE_CHECKING:
     import numpy as np

@@ -52,17 +52,6 @@ def failing_cells(count: int, rate: float, stream: Stream) -> Cells:
     return found if rate <= MOST_BY_HITS else _rest(found, count, rate, stream)
 
 
-def failing_places(count: int, rate: float, stream: Stream) -> NDArray[np.int64]:
-    """The positions of `failing_cells`, sooner."""
-    if rate <= 0 or count == 0:
-        return np.empty(0, dtype=np.int64)
-    if rate > MOST_BY_HITS:
-        return failing_cells(count, rate, stream).positions
-    places, _ = _hits(count, -math.log1p(-rate) * count, stream)
-    places.sort()
-    return _distinct(places)
-
-
 def _hits(count: int, end: float, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Cell and time (in units of 1 / count) of every hit until `end`, in order.
 
@@ -107,14 +96,6 @@ def _cells(size: int, count: int, stream: Stream) -> NDArray[np.int64]:
     where = stream.uniform(size)
     where *= count
     return where.astype(np.int64)
-
-
-def _distinct(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ascending numbers, each once."""
-    first = np.empty(ordered.size, dtype=np.bool_)
-    first[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered if first.all() else ordered[first]
 
 
 def _rest(found: Cells, count: int, rate: float, stream: Stream) -> Cells:

@@ -40,6 +40,7 @@ def make_report(
 
     trials, order = as_trials(read_results(folder)), order_of(folder)
     wanted, origin = precision_in(folder), origin_of(folder)
+    published = claims_of(folder, trials, interval)
     try:
         made = [
             report_of(
@@ -50,6 +51,7 @@ def make_report(
                 order=order,
                 precision=wanted,
                 origin=origin,
+                published=published,
             ).paths
             for metric in metrics
         ]
@@ -57,6 +59,35 @@ def make_report(
         where = error.filename or folder
         raise SetupError(f"{where}: cannot be written ({error.strerror})") from None
     return list(dict.fromkeys(path for paths in made for path in paths))
+
+
+def claims_of(
+    folder: Path, trials: pd.DataFrame, interval: IntervalName = "bounded"
+) -> pd.DataFrame:
+    """Published numbers beside the trials of a results folder; see `campaign.analysis.claims`."""
+    from campaign.analysis.claims import claims_among
+    from campaign.published import load_published
+
+    held = ResultsFolder(folder)
+    origins = origins_of(held.read_json(held.resolved))
+    wanted = precision_in(folder)
+    return claims_among(
+        trials, load_published(), origins=origins, interval=interval, precision=wanted
+    )
+
+
+def origins_of(resolved: object) -> dict[str, dict[str, object]]:
+    """The models of a resolved spec by the names that rows give them; none without a spec."""
+    from campaign.spec.campaign import CampaignSpec
+
+    try:
+        models = CampaignSpec.model_validate(resolved).models
+    except (CampaignError, ValueError):
+        return {}
+    return {
+        choice.title or choice.value.label: {next(iter(choice.raw)): vars(choice.value)}
+        for choice in models
+    }
 
 
 def order_of(folder: Path) -> Order:

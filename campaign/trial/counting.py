@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from campaign.bits.struck import Struck
+from campaign.bits.struck import Strewn, Struck
 
 
-def counted(name: str, struck: Mapping[str, Struck]) -> tuple[int, int, bytes]:
+def counted(name: str, struck: Mapping[str, Struck | Strewn]) -> tuple[int, int, bytes]:
     """Flipped bits and words of a parameter, and their digest as of `Faults`.
 
     Args:
@@ -17,10 +17,10 @@ def counted(name: str, struck: Mapping[str, Struck]) -> tuple[int, int, bytes]:
     """
     if not struck:
         return 0, 0, b""
-    digest = hashlib.blake2b(digest_size=16)
+    digest, bits, words = hashlib.blake2b(digest_size=16), 0, 0
     for field, held in struck.items():
         digest.update(f"{name}\0{field}\0".encode())
         for part in held.fingerprint():
             digest.update(part)
-    bits, words = zip(*((held.bits, held.places.size) for held in struck.values()), strict=True)
-    return sum(bits), sum(words), digest.digest()
+        bits, words = bits + held.bits, words + held.words
+    return bits, words, digest.digest()

@@ -8,16 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.bits import Words
-from campaign.bits.struck import struck_words
+from campaign.bits.struck import strike
 from campaign.faults import Exposed, FaultModel, FieldKey
 from campaign.formats import NumberFormat
-from campaign.lazy import torch
+from campaign.lazy import np, torch
 from campaign.methods import Method, State
 from campaign.spec.exposure import NOTHING_EXEMPT, Exempt
 from campaign.trial.counting import counted
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -198,7 +197,7 @@ def corrupt(stored: Stored, chosen: Mapping[FieldKey, NDArray[np.int64]]) -> Fau
     for field, words in stored.fields.items():
         positions = chosen.get(FieldKey(stored.name, field))
         if positions is not None and positions.size:
-            struck[field] = struck_words(words, positions)
+            struck[field] = strike(words, positions)
     flipped = {field: held.applied(stored.fields[field]) for field, held in struck.items()}
     return Faults({**stored.fields, **flipped}, *counted(stored.name, struck))
 
@@ -219,14 +218,21 @@ def read(
 
 def under_policy(value: Tensor, stored: Stored, storage: Storage) -> tuple[Tensor, int]:
     """Values read of `stored` as the non-finite policy leaves them, and how many it is about."""
-    wrong = ~value.isfinite()
-    count = int(wrong.sum())
+    finite = _finite(value)
+    count = value.numel() - int(torch.count_nonzero(finite))
     if count and storage.nonfinite == "zero":
-        value = torch.where(wrong, 0.0, value)
+        value = torch.where(finite, value, 0.0)
     elif count and storage.nonfinite == "clamp":
         largest = stored.largest
         value = torch.nan_to_num(value, nan=0.0, posinf=largest, neginf=-largest)
     return value, count
+
+
+def _finite(value: Tensor) -> Tensor:
+    """Which numbers are; numpy tells it ten times as fast."""
+    if value.device.type == "cpu":
+        return torch.from_numpy(np.asarray(np.isfinite(value.numpy())))
+    return value.isfinite()
 
 
 def exposed_bits(stored: Stored, storage: Storage) -> int:

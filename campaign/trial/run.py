@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     exposed_worst: int | None = None
 
 
-class _Tally:
+class Tally:
     """Sums over the parameters and activations of one trial."""
 
     def __init__(self) -> None:
@@ -69,25 +69,35 @@ class _Tally:
         )
 
 
-def run_trial(prepared: Prepared, point: Point) -> Outcome:
+def run_trial(prepared: Prepared, point: Point, drawn: Flips | None = None) -> Outcome:
     """Run the trial `point`; the network is left as it was, to the bit.
 
     Images whose weights read back as without faults take the fault-free answers, and a trial whose
     weights read as those of a former one takes its counts: the network would answer the same. Where
     activations are exposed, that holds for BER 0 only.
+
+    Args:
+        prepared: The setup.
+        point: The trial.
+        drawn: The flips of its first fault map, where they are drawn already.
     """
-    tally = _Tally()
-    maps = list(fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime))
+    tally = Tally()
+    maps = [
+        FaultMap(point.ber, *held, None if place else drawn)
+        for place, held in enumerate(
+            fault_maps(point.seed, len(prepared.data), prepared.setup.lifetime)
+        )
+    ]
     if len(maps) == 1:
-        with _faulty(prepared, point, point.seed, tally) as changed:
-            return tally.outcome(_counts(prepared, point, changed, tally))
-    parts = [_answers_under_map(prepared, point, seed, images, tally) for seed, images in maps]
+        with faulty(prepared, maps[0], tally) as changed:
+            return tally.outcome(_counts(prepared, maps[0], changed, tally))
+    parts = [_answers_under_map(prepared, held, tally) for held in maps]
     if all(part is None for part in parts):
         return tally.outcome(prepared.counts)
     logits = torch.cat(
         [
-            prepared.fault_free[images.start : images.stop] if part is None else part
-            for part, (_, images) in zip(parts, maps, strict=True)
+            prepared.fault_free[held.images.start : held.images.stop] if part is None else part
+            for part, held in zip(parts, maps, strict=True)
         ]
     )
     return tally.outcome(prepared.judge(logits))
@@ -108,8 +118,19 @@ def fault_maps(seed: int, count: int, lifetime: int | None) -> Iterator[tuple[in
         yield held, range(start, min(start + step, count))
 
 
+class FaultMap(NamedTuple):
+    """A fault map of a trial."""
+
+    ber: float
+    seed: int
+    images: range
+    """Those that are judged under it."""
+    drawn: Flips | None = None
+    """Its flips, where they are drawn already."""
+
+
 def _counts(
-    prepared: Prepared, point: Point, changed: Mapping[str, Touched], tally: _Tally
+    prepared: Prepared, under: FaultMap, changed: Mapping[str, Touched], tally: Tally
 ) -> Counts:
     """What a trial of one fault map gives; what is known of equal weights is taken."""
     alone = prepared.reference or prepared.setup.sampled or prepared.neurons is not None
@@ -117,7 +138,7 @@ def _counts(
     known = prepared.known.get(key)
     if known is not None:
         return known
-    logits = _answers(prepared, point.ber, point.seed, range(len(prepared.data)), tally, changed)
+    logits = _answers(prepared, under, tally, changed)
     if logits is None:
         return prepared.counts
     counts = prepared.judge(logits)
@@ -125,26 +146,23 @@ def _counts(
     return counts
 
 
-def _answers_under_map(
-    prepared: Prepared, point: Point, seed: int, images: range, tally: _Tally
-) -> Tensor | None:
-    """Logits of `images` under one fault map; None where nothing reads as other than without."""
-    with _faulty(prepared, point, seed, tally) as changed:
-        return _answers(prepared, point.ber, seed, images, tally, changed)
+def _answers_under_map(prepared: Prepared, under: FaultMap, tally: Tally) -> Tensor | None:
+    """Logits of its images under one fault map; None where all reads as without faults."""
+    with faulty(prepared, under, tally) as changed:
+        return _answers(prepared, under, tally, changed)
 
 
 @contextmanager
-def _faulty(
-    prepared: Prepared, point: Point, seed: int, tally: _Tally
-) -> Iterator[Mapping[str, Touched]]:
-    """The live network under the fault map of `seed` inside the block, as it was behind it.
+def faulty(prepared: Prepared, under: FaultMap, tally: Tally) -> Iterator[Mapping[str, Touched]]:
+    """The live network under a fault map inside the block, as it was behind it.
 
     Yields:
         What reads as other than without faults, by parameter.
     """
     changed: dict[str, Touched] = {}
-    subject = prepared.subject
-    chosen = _chosen(prepared, point.ber, seed)
+    subject, chosen = prepared.subject, under.drawn
+    if chosen is None:
+        chosen = _chosen(prepared, under.ber, under.seed)
     if prepared.setup.sampled:
         tally.worst = flipped_worst(chosen, prepared.storage)
     try:
@@ -164,20 +182,16 @@ def _faulty(
 
 
 def _answers(
-    prepared: Prepared,
-    ber: float,
-    seed: int,
-    images: range,
-    tally: _Tally,
-    changed: Collection[str],
+    prepared: Prepared, under: FaultMap, tally: Tally, changed: Collection[str]
 ) -> Tensor | None:
     """Logits of the live network, with faults in its activations where these are exposed."""
-    forward, neurons = prepared.forward, prepared.neurons
-    if neurons is None or ber == 0:
+    forward, neurons, images = prepared.forward, prepared.neurons, under.images
+    if neurons is None or under.ber == 0:
         if prepared.reference:
             return forward.answers(prepared.data, images)
         return prepared.prefix.answers_from(changed, images) if changed else None
-    strikes = Strikes(neurons, prepared.setup.fault, ber=ber, seed=seed, images=images)
+    fault = prepared.setup.fault
+    strikes = Strikes(neurons, fault, ber=under.ber, seed=under.seed, images=images)
     logits = forward.answers(prepared.data, images, strikes.visit)
     for hit in strikes.hits():
         tally.add(hit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from campaign.faults.images import map_images
 from campaign.lazy import torch
@@ -14,9 +15,14 @@ from campaign.trial.run import Outcome, run_trial
 from campaign.trial.setup import Prepared
 from campaign.trial.worst import exposed_worst
 
+if TYPE_CHECKING:
+    from campaign.faults.subject import Flips
 
-def run_sampled(prepared: Prepared, point: Point) -> Outcome:
+
+def run_sampled(prepared: Prepared, point: Point, drawn: Flips | None = None) -> Outcome:
     """Run the trial `point` on its images, and say what an estimate needs of it.
+
+    Arguments are those of `run_trial`.
 
     Raises:
         ValueError: If there are not so many images.
@@ -24,7 +30,7 @@ def run_sampled(prepared: Prepared, point: Point) -> Outcome:
     judged = prepared
     if point.images is not None:
         judged = on_sample(prepared, point.seed, point.images)
-    return run_trial(judged, point)._replace(
+    return run_trial(judged, point, drawn)._replace(
         n_fault_free=judged.counts.n_correct,
         exposed_worst=exposed_worst(prepared.stored.values(), prepared.storage),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.bits import Words
-from campaign.bits.struck import Struck, struck_words
+from campaign.bits.struck import MANY, Struck, struck_words
 from campaign.faults import FieldKey
 from campaign.formats import NumberFormat
 from campaign.formats.blocks import block_members, broadcast_at
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_BY_WORDS = 1 / 2
 """Share of the words of a tensor from which on it is read whole: measured on ResNet-18."""
+MOST_BY_VIEW = 1 / 8
+"""The same where words are numbers as they stand: above `campaign.bits.struck.MANY` flips."""
 MOST_BY_BLOCKS = 1 / 32
 """The same where words decode in blocks."""
 
@@ -46,6 +48,9 @@ class Places:
         """Write `values`, shaped as `clean`, into these places of `weight`, of any strides."""
         if self.flat is None:
             weight.copy_(values)
+        elif weight.device.type == "cpu" and weight.is_contiguous():
+            # Numpy writes single elements twice as fast as torch.
+            weight.detach().numpy().reshape(-1)[self.flat.numpy()] = values.numpy()
         else:
             weight.put_(self.flat, values)
 
@@ -107,6 +112,15 @@ class Reader:
         self._group = math.lcm(*(spans.words for spans in self._spans or ()))
         usual = MOST_BY_WORDS if self._group == 1 else MOST_BY_BLOCKS
         self._most = self._count * (usual if self.most is None else self.most)
+        stack = reversed(list(enumerate(zip(self._stack, self._spans or (), strict=False))))
+        self._decoders = [
+            (place, method, spans)
+            for place, (method, spans) in stack
+            if type(method).decode is not Method.decode
+        ]
+        self._clean = stored.clean.reshape(-1)
+        self._plain = set(stored.fields) == {"payload"} and stored.scale is None
+        self._plain &= all(_passes(method) for method in self._stack)
 
     @property
     def by_words(self) -> bool:
@@ -115,20 +129,23 @@ class Reader:
 
     def reread(self, chosen: Flips) -> Touched | None:
         """What the flips that are `chosen` change; None where there is none in this parameter."""
-        flips = {field: chosen[key] for field, key in self._keys.items() if key in chosen}
-        flips = {field: positions for field, positions in flips.items() if positions.size}
+        flips = {
+            field: held
+            for field, key in self._keys.items()
+            if (held := chosen.get(key)) is not None and held.size
+        }
         if not flips:
             return None
-        if self._spans is None or self._words_at_most(flips) > self._most:
+        if self._spans is None or self._words_at_most(flips) > self._worth_words(flips):
             return self._reread_whole(chosen)
         struck = {f: struck_words(self.stored.fields[f], p) for f, p in flips.items()}
         hit = self._hit(struck, self._spans)
         index = torch.from_numpy(hit).to(self._payload.data.device)
-        words, corrected, detected = self._decoded(struck, hit, self._spans)
+        words, corrected, detected = self._decoded(struck, hit, index)
         value, nonfinite = under_policy(
             self._restored(words, struck, index), self.stored, self.storage
         )
-        places = Places(index, self.stored.clean.take(index))
+        places = Places(index, self._clean.index_select(0, index))
         found = counted(self.stored.name, struck)
         return Touched(*found, corrected, detected, nonfinite, value, places)
 
@@ -139,13 +156,17 @@ class Reader:
         places = Places(None, self.stored.clean)
         return Touched(*found, corrected, detected, nonfinite, weight, places)
 
+    def _worth_words(self, flips: Mapping[str, NDArray[np.int64]]) -> float:
+        """Up to how many words are read by themselves."""
+        many = self.most is None and sum(positions.size for positions in flips.values()) > MANY
+        return self._count * MOST_BY_VIEW if many and self._plain else self._most
+
     def _words_at_most(self, flips: Mapping[str, NDArray[np.int64]]) -> int:
         """A bound on the words to read."""
         block = self.storage.dtype.scale_block or 1
-        return self._group * sum(
-            positions.size * (block if field == "scale" else 1)
-            for field, positions in flips.items()
-        )
+        least = sum(positions.size for positions in flips.values())
+        scales = flips["scale"].size if "scale" in flips else 0
+        return self._group * (least + scales * (block - 1))
 
     def _hit(self, struck: Mapping[str, Struck], stack: Sequence[Spans]) -> NDArray[np.int64]:
         """Flat places of the words to read, ascending, in whole groups of all spans."""
@@ -166,16 +187,12 @@ class Reader:
         return _filled(_distinct(places // self._group), self._group, self._count)
 
     def _decoded(
-        self, struck: Mapping[str, Struck], hit: NDArray[np.int64], stack: Sequence[Spans]
+        self, struck: Mapping[str, Struck], hit: NDArray[np.int64], index: Tensor
     ) -> tuple[Words, int, int]:
         """The payload words `hit` after all decoders, and how many these corrected, detected."""
-        words = _gathered(self._payload, hit, struck.get("payload"))
+        words = _gathered(self._payload, hit, struck.get("payload"), index)
         corrected = detected = 0
-        for place, (method, spans) in reversed(
-            list(enumerate(zip(self._stack, stack, strict=True)))
-        ):
-            if type(method).decode is Method.decode:
-                continue
+        for place, method, spans in self._decoders:
             check = None
             if f"check{place}" in self.stored.fields:
                 check = self._checks(f"check{place}", spans, hit, struck)
@@ -212,6 +229,11 @@ class Reader:
         return value
 
 
+def _passes(method: Method) -> bool:
+    """Whether weights are read past the method as they are."""
+    return type(method).decode is Method.decode and type(method).restore is Method.restore
+
+
 def spans_of(
     dtype: NumberFormat, stack: tuple[Method, ...], width: int
 ) -> tuple[Spans, ...] | None:
@@ -227,10 +249,16 @@ def spans_of(
     return tuple(found) if alone else None
 
 
-def _gathered(words: Words, places: NDArray[np.int64], struck: Struck | None) -> Words:
-    """The words at flat `places`, shape (k,), with the flips of `struck`, which all lie there."""
-    index = torch.from_numpy(places).to(words.data.device)
-    data = words.data.reshape(-1)[index]
+def _gathered(
+    words: Words, places: NDArray[np.int64], struck: Struck | None, index: Tensor | None = None
+) -> Words:
+    """The words at flat `places`, shape (k,), with the flips of `struck`, which all lie there.
+
+    `index` holds the places on the device of the words, where it is made already.
+    """
+    if index is None:
+        index = torch.from_numpy(places).to(words.data.device)
+    data = words.data.reshape(-1).index_select(0, index)
     if struck is not None:
         if struck.places is places:
             data ^= torch.from_numpy(struck.patterns).to(data.device)

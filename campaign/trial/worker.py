@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
 from campaign.sources import Images, Preprocess
 from campaign.spec.grid import Point, Setup
+from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
 from campaign.trial.layout import Placed, may_lie_otherwise, place
@@ -107,6 +109,8 @@ class TrialWorker:
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+        spare = gpu or work.threads > 1
+        self.ahead = DrawsAhead() if spare and work.mode == "fast" else None
         self._networks: dict[tuple[str, bool, bool], Placed] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
         self._prepared: Prepared | None = None
@@ -114,11 +118,12 @@ class TrialWorker:
 
     def trials(self, setup: Setup, points: Sequence[Point], attempt: int) -> Iterator[TrialRecord]:
         """One record for each point, in order; what raises becomes a record of status error."""
-        for point in points:
+        for point, following in zip_longest(points, points[1:]):
             started = time.perf_counter()
             try:
                 prepared = self._ready(setup)
-                outcome = (run_sampled if setup.sampled else run_trial)(prepared, point)
+                drawn = self.ahead.flips(prepared, point, following) if self.ahead else None
+                outcome = (run_sampled if setup.sampled else run_trial)(prepared, point, drawn)
             except Exception as error:
                 seconds = time.perf_counter() - started
                 yield self.work.failed(setup, point, _failure(error, attempt, seconds))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
 from campaign.bits import Words, carrier, flip_patterns, mask_to_width
-from campaign.bits.struck import struck_words
+from campaign.bits.struck import MANY, Strewn, Struck, strike, struck_words
 
 
 def noise(width: int, count: int = 60) -> Words:
@@ -64,3 +66,18 @@ def test_positions_outside_of_the_words_are_refused(positions: list[int]) -> Non
 def test_a_position_that_stands_twice_is_refused(positions: list[int]) -> None:
     with pytest.raises(ValueError, match="stands twice"):
         struck_words(noise(8), np.array(positions))
+
+
+@pytest.mark.parametrize("width", [5, 8, 32])
+def test_flips_all_over_the_words_are_those_of_single_words(width: int) -> None:
+    words, random = noise(width, 3 * MANY), np.random.default_rng(width)
+    few, many = (random.permutation(words.bits)[:count] for count in (MANY, MANY + 1))
+    assert isinstance(strike(words, few), Struck)
+    found, single = strike(words, many), struck_words(words, many)
+    assert isinstance(found, Strewn)
+    assert torch.equal(found.applied(words).data, single.applied(words).data)
+    assert (found.bits, found.words) == (many.size, single.places.size)
+    digest = hashlib.sha256(np.sort(many).astype("<u4").tobytes()).digest()
+    assert list(found.fingerprint()) == list(single.fingerprint()) == [digest]
+    with pytest.raises(ValueError, match=f"allowed 0..{words.bits - 1}"):
+        strike(words, many + words.bits - 1)

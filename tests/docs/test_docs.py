@@ -29,7 +29,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["results.md", "catalogue.md"])
+@pytest.mark.parametrize("name", ["results.md", "catalogue.md", "reproduction.md"])
 def test_generated_tables_are_current(name) -> None:
     """If not: uv run python docs/generate.py."""
     made = generator().PAGES[name]()

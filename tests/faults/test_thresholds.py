@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from campaign.faults import Stream
-from campaign.faults.thresholds import FIRST_BLOCK, MOST_BLOCK, failing_cells, failing_places
+from campaign.bits import Words
+from campaign.faults import FAULTS, Exposed, FieldKey, Stream
+from campaign.faults import places as by_products
+from campaign.faults.places import FEW, failing_places
+from campaign.faults.thresholds import FIRST_BLOCK, MOST_BLOCK, failing_cells
 
 RATES = [1e-300, 2**-20, 1e-3, 0.1, 0.5, 0.875, 0.8751, 0.95, 1 - 2**-20, 1.0]
 SIX_SIGMA = 2e-9
@@ -117,3 +121,54 @@ def test_arithmetic_by_pieces_keeps_every_bit_and_the_place_in_the_stream(
     assert cells.thresholds.tobytes() == thresholds.tobytes()
     np.testing.assert_array_equal(failing_places(count, rate, stream(8)), positions)
     assert pieces.uniform(5).tolist() == whole.uniform(5).tolist()
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-9, 1e-4, 3e-3, 0.2, 0.9])
+def test_fields_drawn_together_flip_as_each_by_itself(rate: float) -> None:
+    """Small and large fields, some of no hit, one empty, one with exempt bits."""
+    fault, sizes = FAULTS.make("bit_flip"), [3, 900, 40_000, 0, 77, 60_000, 15_000]
+    memory = {
+        FieldKey(f"w{place}", "payload"): Exposed(
+            Words(torch.zeros(1, dtype=torch.uint8).expand(size), 8),
+            frozenset({1, 7}) if place == 1 else frozenset(),
+        )
+        for place, size in enumerate(sizes)
+    }
+    for seed in range(5 if rate < 0.1 else 1):
+        together = fault.sample_all(memory, rate, seed)
+        assert list(together) == list(memory)
+        for key, held in memory.items():
+            alone = failing_cells(held.words.bits, rate, Stream(seed, *key, 8)).positions
+            expected = alone[held.may_flip(alone)]
+            assert together[key].dtype == np.int64
+            np.testing.assert_array_equal(together[key], expected)
+
+
+def test_hits_in_doubt_are_settled_by_the_sums_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the doubt as wide as it may be, many fields are; their cells stay as they are."""
+    count, rate, asked = 2_000_000, 0.01, []
+    plain = by_products._arrived
+
+    def doubtful(size: int, last: float, end: float, doubt: float, source: Stream) -> object:
+        asked.append(plain(size, last, end, 0.5, source) if doubt < 0.5 else None)
+        return asked[-1]
+
+    monkeypatch.setattr(by_products, "_WORST_DOUBT", 1.0)
+    monkeypatch.setattr(by_products, "_arrived", doubtful)
+    for seed in range(12):
+        found = failing_places(count, rate, stream(seed))
+        expected = failing_cells(count, rate, stream(seed)).positions
+        np.testing.assert_array_equal(found, expected)
+    assert count * rate > FEW
+    assert 2 <= asked.count(None) <= 11
+
+
+def test_hits_at_every_end_of_a_piece_are_counted() -> None:
+    """Rates that end just before and just after each of the last hits of a piece and a block."""
+    count = 3_000_000
+    times = -np.log1p(-np.sort(failing_cells(count, 0.03, stream(3)).thresholds))
+    for hit in [63, 64, 65, 191, 192, 16_384, 16_385, 32_700, 49_152]:
+        for nudge in (-1e-9, 1e-9):
+            rate = -math.expm1(-times[hit] * (1 + nudge))
+            found = failing_places(count, rate, stream(3))
+            np.testing.assert_array_equal(found, failing_cells(count, rate, stream(3)).positions)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
+from campaign.faults import FAULTS
 from campaign.records import COLUMNS, RESULT_COLUMNS, Failure
 from campaign.sources import DATASETS, MODELS
 from campaign.spec.grid import Point, Setup, Targets
+from campaign.trial.ahead import DrawsAhead
 from campaign.trial.worker import TrialWork, data_asset, first_line, model_asset
 
 
@@ -139,3 +143,45 @@ def test_batch_size_is_recorded_and_does_not_move_counts(make_setup, assets) -> 
     assert "batch=200" in a.compute
     assert "batch=37" in b.compute
     assert (a.n_correct, a.flips_digest) == (b.n_correct, b.flips_digest)
+
+
+@pytest.mark.parametrize("methods", [(), ("secded",)])
+def test_flips_drawn_ahead_are_those_of_the_trials(make_setup, assets, methods) -> None:
+    setups = [make_setup("fp32", *methods), make_setup("fp16", *methods)]
+    ahead, alone = WORK.open(assets.__getitem__), WORK.open(assets.__getitem__)
+    assert alone.ahead is None
+    ahead.ahead = Counting()
+    kept = [name for name in RESULT_COLUMNS if name != "seconds"]
+    for setup in setups:
+        asked = points(setup, [0.0, 1e-5, 1e-3], 3)
+        rows = [
+            [record.to_row() for record in worker.trials(setup, asked, 1)]
+            for worker in (ahead, alone)
+        ]
+        assert [[r[name] for name in kept] for r in rows[0]] == [
+            [r[name] for name in kept] for r in rows[1]
+        ]
+    assert ahead.ahead.taken == 2 * (9 - 1)
+    assert replace(WORK, threads=2).open(assets.__getitem__).ahead is not None
+    torch.set_num_threads(1)
+
+
+class Counting(DrawsAhead):
+    """How many trials found their flips drawn."""
+
+    taken = 0
+
+    def flips(self, *asked: Any) -> Any:
+        found = super().flips(*asked)
+        self.taken += found is not None
+        return found
+
+
+def test_what_raises_ahead_fails_the_trial_that_it_belongs_to(make_setup, assets) -> None:
+    setup = replace(make_setup("fp32"), fault=FAULTS.make("exact_flips", {"count": 10**9}))
+    worker = WORK.open(assets.__getitem__)
+    worker.ahead = DrawsAhead()
+    asked = [Point("clean", 0.0, 0), Point("first", 1e-3, 0), Point("next", 1e-3, 1)]
+    rows = [record.to_row() for record in worker.trials(setup, asked, 1)]
+    assert [row["status"] for row in rows] == ["ok", "error", "error"]
+    assert all("10000000" in row["error"] for row in rows[1:])

@@ -53,6 +53,7 @@ class Subject:
         order: In which order models and number formats stand.
         precision: What decided how many trials there are.
         origin: Where the rows come from.
+        published: What `claims.claims` gives; None where nothing was compared.
         files: Tables and figures, as paths from the page.
     """
 
@@ -66,6 +67,7 @@ class Subject:
     order: Order = Order()  # noqa: RUF009 - immutable
     precision: Precision | None = None
     origin: Origin = Origin()
+    published: pd.DataFrame | None = None
     files: Sequence[str] = ()
 
     @property
@@ -87,6 +89,7 @@ def gather(
     order: Order = Order(),  # noqa: B008 - immutable
     precision: Precision | None = None,
     origin: Origin = Origin(),
+    published: pd.DataFrame | None = None,
 ) -> Subject:
     """All that a page says of what `rows.as_trials` gave, files apart; see `Subject`."""
     points = curves_of(trials, interval, precision)
@@ -102,4 +105,5 @@ def gather(
         order=order,
         precision=precision,
         origin=origin,
+        published=published,
     )

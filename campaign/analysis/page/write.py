@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from campaign.analysis.page import charts, facts
+from campaign.analysis.page.claims import published_numbers
 from campaign.analysis.page.data import as_json, page_data, styles_of
 from campaign.analysis.page.headline import headline
 from campaign.analysis.page.palette import rules
@@ -16,6 +17,7 @@ from campaign.analysis.page.subject import Subject
 from campaign.analysis.rows import Metric
 
 SECTIONS: tuple[Maker, ...] = (
+    published_numbers,
     headline,
     charts.curve_chart,
     charts.outcome_chart,
