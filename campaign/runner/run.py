@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from campaign.engines.executors.base import Executor
-from campaign.errors import CampaignError
 from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards
 from campaign.runner.assets import digests_of, load_assets
@@ -19,22 +18,19 @@ from campaign.runner.choose import make_executor, make_tracker, results_path
 from campaign.runner.folder import ResultsFolder, text_digest
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
-from campaign.runner.report import curves_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult
 from campaign.runner.rounds import Rounds, rows_by_setup
 from campaign.runner.signals import Signals
+from campaign.runner.telling import Telling
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
 from campaign.spec.identity import Digests, campaign_identity, canonical, identify
 from campaign.trial.worker import TrialWork
 
 if TYPE_CHECKING:
-    from campaign.analysis.sequential import Precision
     from campaign.engines.stores.parquet import ParquetStore
     from campaign.engines.trackers.background import BackgroundTracker
 
-TELL_EVERY = 15.0
-"""Seconds between two updates of the tracker, at least."""
 LAST_WORD = 120.0
 """Seconds that the tracker is waited for at the end."""
 LAST_WORD_AFTER_SIGNAL = 10.0
@@ -151,9 +147,8 @@ class _Run:
 
     def _run(self, tasks: list[SetupPoints]) -> None:
         """Lease the tasks and keep what comes back, until all is done or a signal came."""
-        executor = make_executor(self.spec, self.options)
-        telling = _Telling(self.tracker, self.store, precision_of(self.spec))
-        try:
+        executor, precision = make_executor(self.spec, self.options), precision_of(self.spec)
+        with closing(executor), Telling(self.tracker, self.store, precision) as telling:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
@@ -163,10 +158,8 @@ class _Run:
                     executor.add(self._allowed(self.rounds.follow(records)))
                     status |= {**executor.status(), "total": self.rounds.total}
                 self.listener.progressed(records, status)
-                telling.now_and_then()
+                telling.now_and_then(status)
                 self._pass_on_warnings()
-        finally:
-            executor.close()
 
     def _records(self, executor: Executor, tasks: list[SetupPoints]) -> Iterator[list[TrialRecord]]:
         with ThreadPoolExecutor(1) as pool:
@@ -224,27 +217,6 @@ class _Run:
             self.result.written = after.report()
         patience = LAST_WORD_AFTER_SIGNAL if signalled else LAST_WORD
         after.tell(self.tracker, self.result, patience=patience)
-
-
-class _Telling:
-    """Updates of the tracker while trials run, at a twentieth of the time at most."""
-
-    def __init__(
-        self, tracker: BackgroundTracker, store: ParquetStore, precision: Precision | None
-    ) -> None:
-        self.tracker, self.store, self.precision = tracker, store, precision
-        self._told, self._cost = time.monotonic(), 0.0
-
-    def now_and_then(self) -> None:
-        """Tell, if it was long enough ago."""
-        now = time.monotonic()
-        if self.tracker.uri and now - self._told >= max(TELL_EVERY, 20 * self._cost):
-            try:
-                self.tracker.log(curves_of(self.store.read(), self.precision))
-            except CampaignError as error:
-                self.tracker.trouble = str(error)
-            self._told = time.monotonic()
-            self._cost = self._told - now
 
 
 def unfinished(

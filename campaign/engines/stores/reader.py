@@ -69,8 +69,8 @@ def load_results(folder: str | Path) -> Results:
     lines: list[str] = []
     if not (folder / JOURNAL).exists() and not any((folder / TRIALS).glob("*.parquet")):
         raise SetupError(f"no results in {folder}: run `campaign run SPEC` first")
-    tail = _load_tail(folder / JOURNAL, lines)  # first: rows only move from the tail to parts
-    return Results(_each_once(concat([*_load_parts(folder / TRIALS, lines), tail])), lines)
+    tail = load_tail(folder / JOURNAL, lines)  # first: rows only move from the tail to parts
+    return Results(each_once(concat([*_load_parts(folder / TRIALS, lines), tail])), lines)
 
 
 def _load_parts(trials: Path, lines: list[str]) -> list[pa.Table]:
@@ -86,7 +86,12 @@ def _load_parts(trials: Path, lines: list[str]) -> list[pa.Table]:
     return tables
 
 
-def _each_once(table: pa.Table) -> pa.Table:
+def each_once(table: pa.Table) -> pa.Table:
+    """Rows of which each trial has one: the first of status ok, else the newest.
+
+    Args:
+        table: Rows, oldest first, with at least the columns ``trial_id`` and ``status``.
+    """
     n, ids = len(table), table["trial_id"].combine_chunks()
     if len(ids.unique()) == n:
         return table
@@ -99,7 +104,8 @@ def _each_once(table: pa.Table) -> pa.Table:
     return table.take(kept.take(pc.array_sort_indices(kept)))
 
 
-def _load_tail(journal: Path, lines: list[str]) -> pa.Table:
+def load_tail(journal: Path, lines: list[str]) -> pa.Table:
+    """The rows of a journal that are in no part yet; what goes wrong is added to `lines`."""
     if not journal.exists() or journal.stat().st_size == 0:
         return arrow_schema().empty_table()
     try:
