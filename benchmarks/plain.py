@@ -18,7 +18,7 @@ from cases import Case, make_case
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from campaign.trial.evaluate import normalise
+from campaign.sources.pixels import normalise
 
 LOADER_BATCHES = (64, 128, 256, 512)
 MOST_TRIED = 1024

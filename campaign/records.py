@@ -34,6 +34,8 @@ class TrialRecord:
     """Stack of protections, `none` for the baseline."""
     t: float | None
     """Weight-scaling target; null where the stack takes none."""
+    train_seed: int | None = None
+    """Seed of the training of the network; null where none was trained for the trial."""
     nonfinite: str
     """What a non-finite weight or stored activation reads as: propagate, zero, clamp."""
     fault: str
@@ -45,7 +47,7 @@ class TrialRecord:
     seed: int
     """Seed of the fault positions."""
     status: str
-    """ok, error (the trial raised), crashed (it killed its worker), oom."""
+    """ok, error (the trial raised), crashed (it killed its worker), oom, diverged (training)."""
     n_samples: int | None
     """Images evaluated: with `precision` a sample, drawn anew for each seed."""
     n_correct: int | None
@@ -131,7 +133,7 @@ class Failure:
     """Why a trial has no result."""
 
     status: str
-    """``error``, ``crashed`` or ``oom``."""
+    """``error``, ``crashed``, ``oom`` or ``diverged``."""
     error_type: str
     error: str
     attempt: int = 1

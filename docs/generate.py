@@ -11,6 +11,7 @@ import pandas as pd
 
 from campaign.analysis.claim_table import interval_text
 from campaign.analysis.claims import VERDICTS
+from campaign.analysis.rows import as_trials
 from campaign.engines.stores.reader import read_results
 from campaign.engines.stores.schema import column_docs
 from campaign.faults import FAULTS
@@ -87,7 +88,8 @@ def claim_tables() -> str:
     """Each publication with its numbers, and the cells of the reference runs beside them."""
     folders = sorted(path.parent for path in REFERENCE.glob("*/trials"))
     found = [
-        claims_of(folder, read_results(folder)).assign(folder=folder.name) for folder in folders
+        claims_of(folder, as_trials(read_results(folder))).assign(folder=folder.name)
+        for folder in folders
     ]
     cells = pd.concat([frame for frame in found if len(frame)], ignore_index=True)
     parts = [_counts(cells)]

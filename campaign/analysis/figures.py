@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,22 +83,39 @@ def draw_points(
     order: Order = Order(),  # noqa: B008 - immutable
 ) -> list[Path]:
     """The same from what `curves.curves` gave for `interval`."""
-    import matplotlib as mpl
-
     folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with _settings():
+        for name, figure in figures_of(points, metric, interval, order).items():
+            stem = f"accuracy_{metric}" + (f"_{name}" if name else "")
+            written += save(figure, folder / stem)
+    return written
+
+
+def figures_of(
+    points: pd.DataFrame,
+    metric: Metric,
+    interval: IntervalName,
+    order: Order = Order(),  # noqa: B008 - immutable
+) -> dict[str, Figure]:
+    """The figures that `write_figures` would write, by variant, which is empty for a lone one."""
     made = pages(points, metric, order)
     styles = line_styles(
         line.protection for page in made for panel in _held(page) for line in panel.lines
     )
-    written = []
+    with _settings():
+        return {page.name: draw_page(page, metric, interval, styles) for page in made}
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Matplotlib as figures are made and written under."""
+    import matplotlib as mpl
+
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
-        for page in made:
-            figure = draw_page(page, metric, interval, styles)
-            stem = f"accuracy_{metric}" + (f"_{page.name}" if page.name else "")
-            written += save(figure, folder / stem)
-    return written
+        yield
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

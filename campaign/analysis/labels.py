@@ -53,6 +53,9 @@ def curve_key(row: Mapping[str, object]) -> str:
     t = row["t"]
     parts = [str(row["model"]), str(row["dtype"])]
     parts.append(method_label(str(row["method"]), None if t is None else float(str(t))))
+    seed = row.get("train_seed")
+    if seed is not None and not math.isnan(float(str(seed))):
+        parts.append(f"train_seed={float(str(seed)):.0f}")
     parts += [f"{key}={row[key]}" for key, usual in _USUAL.items() if row[key] != usual]
     return " · ".join(parts)
 

@@ -1,4 +1,4 @@
-"""The order in which a campaign names its models and number formats."""
+"""The order in which a campaign names its models, number formats and targets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ class Order(NamedTuple):
 
     models: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def of_models(self, names: Iterable[str]) -> list[str]:
         """Distinct models in order."""

@@ -12,13 +12,16 @@ from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
 from campaign.analysis.outcome_figure import draw_outcomes
-from campaign.analysis.page.subject import Origin, gather
+from campaign.analysis.page.subject import Origin, gather, without_studies
 from campaign.analysis.page.write import write_page
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
+from campaign.analysis.sensitivity_figure import draw_sensitivity
+from campaign.analysis.sensitivity_table import write_sensitivity
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import write_points
+from campaign.analysis.trainings import write_trainings
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,19 @@ def report_of(
         origin=origin,
         published=published,
     )
+    curves = without_studies(made)
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
+        *write_trainings(made.points, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
+        *write_sensitivity(made.studied, folder / "tables", metric),
     ]
     figures = [
-        *draw_points(made.points, folder / "figures", metric, interval, order),
-        *draw_pareto(made.cost, folder / "figures", metric, order),
-        *draw_outcomes(made.outcomes, folder / "figures", order),
+        *draw_points(curves.points, folder / "figures", metric, interval, order),
+        *draw_pareto(curves.cost, folder / "figures", metric, order),
+        *draw_outcomes(curves.outcomes, folder / "figures", order),
+        *draw_sensitivity(made.studied, folder / "figures", metric),
     ]
     files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
-    return Report(tables, figures, write_page(replace(made, files=files), folder))
+    return Report(tables, figures, write_page(replace(curves, files=files), folder))

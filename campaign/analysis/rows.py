@@ -12,7 +12,17 @@ from campaign.analysis.labels import curve_key
 from campaign.errors import CampaignError
 from campaign.records import COLUMNS, column_types
 
-CURVE_KEYS = ["model", "dataset", "dtype", "method", "t", "nonfinite", "fault", "targets"]
+CURVE_KEYS = [
+    "model",
+    "dataset",
+    "dtype",
+    "method",
+    "t",
+    "train_seed",
+    "nonfinite",
+    "fault",
+    "targets",
+]
 """What trials of one curve share: all but BER and seed."""
 POINT_KEYS = [*CURVE_KEYS, "ber"]
 """What trials of one point of a curve share: all but the seed."""
@@ -43,8 +53,14 @@ def as_trials(rows: object) -> pd.DataFrame:
         raise CampaignError(f"rows lack the columns {', '.join(missing)}; read them from a store")
     if frame.empty:
         raise CampaignError("there are no rows to analyse; run the campaign first")
-    numeric = {c: frame[c].to_numpy(float, na_value=np.nan) for c in _numeric_columns()}
-    trials = frame.loc[:, list(COLUMNS)].reset_index(drop=True).assign(**numeric)
+    same = list(frame.columns) == list(COLUMNS)  # a million rows are not copied without need
+    chosen = (frame if same else frame.loc[:, list(COLUMNS)]).reset_index(drop=True)
+    numeric = {
+        column: chosen[column].to_numpy(float, na_value=np.nan)
+        for column in _numeric_columns()
+        if chosen[column].dtype != np.float64
+    }
+    trials = chosen.assign(**numeric)
     _refuse_repeats(trials)
     return trials
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import gcd, lcm
 from typing import TYPE_CHECKING, NamedTuple
 
-from campaign.bits.linear import FAILED, LinearCode
+from campaign.bits.linear import LinearCode
+from campaign.bits.locator import FAILED
 from campaign.bits.words import Words, flip
 from campaign.lazy import torch
 

@@ -1,4 +1,4 @@
-"""Systematic linear block codes: check words from byte tables, errors from a syndrome table."""
+"""Systematic linear block codes: check words from byte tables, errors from syndromes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from campaign.bits.locator import FAILED, NO_ERROR, Locator
 from campaign.bits.words import carrier
 from campaign.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-NO_ERROR = -1
-FAILED = -2
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class LinearCode:
             multiple of 8 of them.
         check_bits: Bits of a check word.
         corrects: How many wrong bits of a codeword are always corrected.
+        search: Finds wrong bits; None for a table with a row for each syndrome.
 
     Example:
         >>> code = LinearCode((3, 5, 6, 7, 9, 10, 11, 12), check_bits=4)
@@ -39,6 +38,7 @@ class LinearCode:
     columns: tuple[int, ...]
     check_bits: int
     corrects: int = 1
+    search: Locator | None = None
 
     @property
     def data_bits(self) -> int:
@@ -68,14 +68,21 @@ class LinearCode:
             bits), filled up with ``NO_ERROR``; ``FAILED`` where no pattern of `corrects` wrong
             bits or fewer has this syndrome.
         """
-        return _error_table(self, syndromes.device)[syndromes.long()].long()
+        # A word that fills its integer may look negative.
+        patterns = syndromes.long()
+        if self.check_bits < 64:
+            patterns = patterns & ((1 << self.check_bits) - 1)
+        if self.search is not None:
+            return self.search.errors(patterns)
+        return _error_table(self, syndromes.device)[patterns].long()
 
 
 @lru_cache(maxsize=16)
 def _byte_tables(code: LinearCode, device: torch.device) -> Tensor:
     """Check word of every value of every byte: shape (data_bits / 8, 256)."""
     tables = torch.zeros(code.data_bits // 8, 1, dtype=torch.int64)
-    columns = torch.tensor(code.columns).view(-1, 8)
+    top = 1 << 63  # of a check word of 64 bits; torch's integers are signed
+    columns = torch.tensor([(c ^ top) - top if c >= top else c for c in code.columns]).view(-1, 8)
     for bit in range(8):
         tables = torch.cat([tables, tables ^ columns[:, bit : bit + 1]], dim=1)
     return tables.to(carrier(code.check_bits)).to(device)

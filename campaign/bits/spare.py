@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from campaign.bits.linear import FAILED, NO_ERROR, LinearCode
+from campaign.bits.linear import LinearCode
+from campaign.bits.locator import FAILED, NO_ERROR
 from campaign.lazy import torch
 
 if TYPE_CHECKING:

@@ -11,8 +11,14 @@ from typing import Annotated, Literal
 import typer
 
 from campaign import __version__
+from campaign.cli.bits import bit_errors
+from campaign.cli.compare import compare
+from campaign.cli.options import AllowCode, AsJson, Settings, SpecPath
+from campaign.cli.places import Folder, Results
+from campaign.cli.rows import compact, export, replay
 from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.runner.signals import StoppedAtOnce
+from campaign.text import redacted
 
 app = typer.Typer(
     name="campaign",
@@ -27,19 +33,6 @@ app = typer.Typer(
     "driver is at work; 130 and 143 after Ctrl-C and SIGTERM.",
 )
 
-SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change one value: grid.seeds=5.", metavar="KEY=VALUE"),
-]
-Results = Annotated[
-    Path | None, typer.Option("--results", help="Results folder instead of results/<name>.")
-]
-Folder = Annotated[
-    Path, typer.Argument(help="A results folder, such as results/quickstart.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-
 
 def main() -> None:
     """Run the command line; problems with a name end in one line each and an exit code."""
@@ -47,7 +40,8 @@ def main() -> None:
     try:
         app()
     except CampaignError as error:
-        print(f"error: {error}" if not isinstance(error, SpecError) else error, file=sys.stderr)
+        told = redacted(str(error))
+        print(told if isinstance(error, SpecError) else f"error: {told}", file=sys.stderr)
         sys.exit(error.exit_code)
     except StoppedAtOnce as stop:
         print("stopped; finished trials are kept, the same command goes on", file=sys.stderr)
@@ -140,6 +134,7 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no tables and figures at the end.")
     ] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the trials of a spec that have no result yet; the same command resumes."""
@@ -158,11 +153,42 @@ def run(
         limit=limit,
         keep_failed=keep_failed,
         report=not no_report,
+        allow_code=allow_code,
     )
     with listener_for(as_json=as_json) as listener:
         job = Job(loaded.spec, loaded.text, loaded.resolved())
         result = run_campaign(job, options, listener)
     show_result(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def train(
+    spec: SpecPath,
+    results: Results = None,
+    settings: Settings = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join; default starts a local one.")
+    ] = None,
+    executor: Annotated[
+        Literal["ray", "inline"] | None, typer.Option(help="Ray, or this process.")
+    ] = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run only the trainings of a spec that have not ended yet; run would do them too."""
+    from campaign.cli.progress import listener_for
+    from campaign.cli.show_training import show_trained
+    from campaign.runner.result import Job, RunOptions
+    from campaign.runner.run import train_campaign
+    from campaign.spec.load import load
+
+    loaded = load(spec, settings or ())
+    with listener_for(as_json=as_json) as listener:
+        job = Job(loaded.spec, loaded.text, loaded.resolved())
+        options = RunOptions(results, address, executor, allow_code=allow_code)
+        result = train_campaign(job, options, listener)
+    show_trained(result, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -187,29 +213,18 @@ def report(
     ] = "bounded",
 ) -> None:
     """Make report.html, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG, PDF) of all rows."""
+    from campaign.runner.place import publish
     from campaign.runner.report import make_report
 
-    for path in make_report(folder, [metric], interval):
+    made = make_report(folder, [metric], interval)
+    for path in made:
         print(path)
+    if url := publish(folder, made):
+        print(f"and in {url}")
 
 
-@app.command(name="bit-errors")
-def bit_errors_(
-    spec: SpecPath,
-    settings: Settings = None,
-    as_json: AsJson = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV file, in full precision.")
-    ] = None,
-) -> None:
-    """Say what a flip of each bit position does to the weights, measured and in closed form."""
-    from campaign.cli.show_bits import show_bit_errors
-    from campaign.runner.bit_errors import bit_errors
-    from campaign.spec.load import load
-
-    loaded = load(spec, settings or ()).spec
-    table = bit_errors(loaded, lambda text: print(text, file=sys.stderr))
-    show_bit_errors(table, as_json=as_json, output=output)
+for each in (bit_errors, compact, compare, export, replay):
+    app.command()(each)
 
 
 @app.command(name="list")
@@ -229,40 +244,6 @@ def schema() -> None:
     from campaign.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-@app.command()
-def export(
-    folder: Folder,
-    format_: Annotated[
-        Literal["csv", "parquet"] | None,
-        typer.Option("--format", help="Kind of file; default: by its name, else csv."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File; default: stdout for csv.")
-    ] = None,
-) -> None:
-    """Write all rows as one flat table."""
-    from campaign.runner.export import export_rows
-
-    by_name = "parquet" if output is not None and output.suffix == ".parquet" else "csv"
-    export_rows(folder, format_ or by_name, output)
-
-
-@app.command()
-def replay(
-    trial_id: Annotated[str, typer.Argument(help="trial_id of a row, or its beginning.")],
-    results: Annotated[
-        Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
-    ] = Path("results"),
-    as_json: AsJson = False,
-) -> None:
-    """Run one trial again and say whether flips and counts are the same."""
-    from campaign.cli.show import show_replay
-    from campaign.runner.history import folder_of_trial
-    from campaign.runner.replay import replay as run_again
-
-    raise typer.Exit(show_replay(run_again(folder_of_trial(results, trial_id), trial_id), as_json))
 
 
 @app.command()

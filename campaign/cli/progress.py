@@ -11,31 +11,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from rich import progress as bars
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from campaign.analysis.labels import curve_key
-from campaign.analysis.terminal import sparkline
+from campaign.analysis.picture import Progress, key, picture
+from campaign.cli.terminal import printable, shows_blocks
 from campaign.records import TrialRecord
 from campaign.runner.result import Listener
-from campaign.text import rate_text
 
 _WRITING = threading.RLock()
 PLAIN_EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
+PICTURE_EVERY = 60.0
+"""Seconds between two pictures of the curves there."""
+MOST_CURVES = 12
+"""Curves in a picture while a run goes on."""
 
 
 class Picture:
-    """What all views show: counts, rate, and the curve that grew last."""
+    """What all views show: counts, rate, and the curves as they grow."""
 
     def __init__(self) -> None:
         self.total = self.done = self.failed = self.ran = 0
         self.started: float | None = None
         self.status: Mapping[str, object] = {}
         self._sums: dict[str, dict[float, list[float]]] = {}
-        self._last = ""
+        self._grown: dict[str, int] = {}
 
     def plan(self, total: int, done: int) -> None:
         """Start counting."""
@@ -53,8 +57,9 @@ class Picture:
             self.done += record.status == "ok"
             self.failed += record.status != "ok"
             if record.n_samples:
-                self._last = curve_key(record.to_row())
-                held = self._sums.setdefault(self._last, {}).setdefault(record.ber, [0.0, 0.0])
+                name = curve_key(record.to_row())
+                self._grown[name] = self.ran
+                held = self._sums.setdefault(name, {}).setdefault(record.ber, [0.0, 0.0])
                 held[0] += (record.n_correct or 0) / record.n_samples
                 held[1] += 1
 
@@ -68,31 +73,44 @@ class Picture:
         """At the present rate."""
         return (self.total - self.done) / self.rate if self.rate > 0 else None
 
-    def curve(self) -> str:
-        """The curve that grew last: name, sparkline, first and last accuracy."""
-        if not self._last:
-            return ""
-        points = sorted(self._sums[self._last].items())
-        means = [total / count for _, (total, count) in points]
-        ends = f"{means[0]:.1%} at {rate_text(points[0][0])}"
-        if len(points) > 1:
-            ends += f" to {means[-1]:.1%} at {rate_text(points[-1][0])}"
-        return f"{self._last}  {sparkline(means, plain=not prints_blocks())}  {ends}"
+    def curves(self, most: int) -> tuple[list[Progress], int]:
+        """The curves that grew last, in the order of their beginnings; how many are left out."""
+        kept = sorted(self._grown, key=self._grown.__getitem__)[-most:] if most > 0 else []
+        shown = [
+            Progress(
+                name,
+                [(ber, total / count) for ber, (total, count) in sorted(cells.items())],
+                f"{round(sum(count for _, count in cells.values()))}",
+            )
+            for name, cells in self._sums.items()
+            if name in kept
+        ]
+        return shown, len(self._sums) - len(shown)
+
+    def lines(self, most: int, *, plain: bool) -> list[str]:
+        """The picture of so many curves, and what its signs are; none before the first trial."""
+        shown, left = self.curves(most)
+        if not shown:
+            return []
+        more = f"; {left} more curves" if left else ""
+        lines = [*picture(shown, plain=plain), f"{key(plain=plain)}{more}"]
+        return [printable(line, ascii_only=plain) for line in lines]
 
     def line(self) -> str:
-        """Everything in one line."""
+        """The counts in one line."""
         left = self.seconds_left
         eta = "" if left is None else f", about {_duration(left)} left"
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done}/{self.total} trials{failed}, {self.rate:.1f}/s{eta}; {self.curve()}"
+        return f"{self.done}/{self.total} trials{failed}, {self.rate:.1f}/s{eta}"
 
 
 class PlainListener:
-    """A line now and then, on stderr."""
+    """A line now and then, and the curves more rarely, on stderr."""
 
     def __init__(self) -> None:
         self.picture = Picture()
         self._printed = 0.0
+        self._drawn = time.monotonic()
 
     def note(self, text: str) -> None:
         write_line(text, sys.stderr)
@@ -106,6 +124,10 @@ class PlainListener:
         if time.monotonic() - self._printed >= PLAIN_EVERY:
             self._printed = time.monotonic()
             self.note(self.picture.line())
+        if time.monotonic() - self._drawn >= PICTURE_EVERY:
+            self._drawn = time.monotonic()
+            lines = self.picture.lines(MOST_CURVES, plain=not shows_blocks(sys.stderr))
+            self.note("\n".join(lines))
 
 
 class JsonListener:
@@ -139,17 +161,18 @@ class JsonListener:
 
 
 class LiveListener:
-    """A bar with rate, time left and failures, and the current curve under it."""
+    """A bar with rate, time left and failures, and the curves that grow under it."""
 
     def __init__(self, console: Console) -> None:
         self.picture = Picture()
         self.console = console
-        self.bar = Progress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[workers]}"),
+        self.stream = sys.__stderr__ or sys.stderr  # the live view replaces sys.stderr
+        self.bar = bars.Progress(
+            bars.BarColumn(bar_width=24),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[rate]}"),
+            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("{task.fields[workers]}"),
             console=console,
         )
         self.task = self.bar.add_task("", total=None, rate="", workers="")
@@ -175,8 +198,13 @@ class LiveListener:
             rate=f"{picture.rate:.1f}/s{failed}",
             workers=workers,
         )
-        curve = Text(picture.curve(), overflow="ellipsis", no_wrap=True)
-        self.live.update(Group(self.bar, curve))
+        rows = [Text(line, no_wrap=True, overflow="crop") for line in self._lines()]
+        self.live.update(Group(self.bar, *rows))
+
+    def _lines(self) -> list[str]:
+        """As many curves as leave the terminal some lines for what was there before."""
+        most = min(MOST_CURVES, max(1, self.console.height // 2 - 4))
+        return self.picture.lines(most, plain=not shows_blocks(self.stream))
 
 
 @contextmanager
@@ -198,12 +226,6 @@ def write_line(text: str, stream: TextIO) -> None:
     with _WRITING:
         stream.write(text + "\n")
         stream.flush()
-
-
-def prints_blocks() -> bool:
-    """Whether standard error takes block characters."""
-    stream = sys.__stderr__ or sys.stderr  # a live view replaces sys.stderr
-    return "utf" in (stream.encoding or "").lower()
 
 
 def _emit(event: str, **values: object) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from campaign.analysis.terminal import sparkline
-from campaign.cli.progress import prints_blocks
+from campaign.analysis.picture import Progress, key, picture
+from campaign.cli.show_training import plan_sum, planned, told
+from campaign.cli.terminal import printable, shows_blocks
 from campaign.errors import SpecError
 from campaign.registry import Registry, nearest, options_of
 
@@ -41,6 +42,9 @@ def show_plan(plan: CampaignPlan, *, as_json: bool) -> None:
         seconds = "?" if row.seconds is None else f"{row.seconds:.3g}"
         table.add_row(row.setup.label, str(row.trials), bits, span, seconds)
     console = _console()
+    if plan.trainings:
+        console.print(planned(plan.trainings))
+        print(f"\n{plan_sum(plan.trainings)}\n")
     console.print(table)
     bers = sorted({ber for row in plan.setups for ber in row.bers})
     print(f"\nBER: 0 and {len(bers)} from {bers[0]:g} to {bers[-1]:g}" if bers else "\nBER: 0")
@@ -70,6 +74,7 @@ def _plan_json(plan: CampaignPlan) -> dict[str, Any]:
         "measured": plan.measured,
         "bytes": plan.bytes,
         "warnings": list(plan.warnings()),
+        "trainings": [dataclasses.asdict(row) for row in plan.trainings],
         "setups": [
             {
                 "setup": row.setup.label,
@@ -124,26 +129,19 @@ def _result_json(result: RunResult) -> dict[str, Any]:
 
 
 def show_status(status: CampaignStatus, *, as_json: bool) -> None:
-    """One line a setup, with its curve so far."""
+    """A row a setup, with its curve so far; no more than 80 columns."""
     if as_json:
         found = {**dataclasses.asdict(status), "folder": str(status.folder)}
         print(json.dumps({**found, "total": status.total, "ok": status.ok}))
         return
-    state = (
-        "running" if status.running else ("complete" if status.ok == status.total else "stopped")
-    )
     failed = f", {status.failed} failed" if status.failed else ""
-    print(f"{status.name}: {state}, {status.ok} of {status.total} trials{failed}")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("setup")
-    table.add_column("done", justify="right")
-    table.add_column("accuracy over BER")
-    for row in status.setups:
-        means = [mean for _, mean in row.accuracies]
-        ends = f" {means[0]:.1%} to {means[-1]:.1%}" if means else ""
-        line = sparkline(means, plain=not prints_blocks())
-        table.add_row(row.label, f"{row.ok}/{row.total}", line + ends)
-    _console().print(table)
+    print(f"{status.name}: {status.state}, {status.ok} of {status.total} trials{failed}")
+    plain = not shows_blocks(sys.stdout)
+    rows = [Progress(row.label, row.accuracies, f"{row.ok}/{row.total}") for row in status.setups]
+    for line in ["", *picture(rows, plain=plain), "", key(plain=plain)]:
+        print(printable(line, ascii_only=plain))
+    for training in told(status.trainings):
+        print(training)
     for kind, error_type, message, count in status.failures:
         print(f"failed: {count} x {kind}: {error_type}: {message}")
     for line in status.capped:

@@ -16,9 +16,9 @@ from campaign.analysis.labels import curve_key
 from campaign.analysis.page.outcomes import failures
 from campaign.dashboard.rows import Snapshot
 from campaign.dashboard.setups import SetupCurve
-from campaign.engines.stores.lock import is_held
 from campaign.runner.history import status_of
 from campaign.runner.live import heartbeat
+from campaign.runner.place import is_written
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 
@@ -40,7 +40,9 @@ def key_of(curve: SetupCurve) -> tuple[str | int, ...]:
     """The `Setup.key` of what rows say."""
     keys = curve.keys
     t = "" if keys["t"] is None else repr(float(keys["t"]))
-    return (keys["model"], keys["dtype"], keys["method"], t, keys["nonfinite"])
+    seed = "" if keys["train_seed"] is None else int(keys["train_seed"])
+    named = (keys["model"], keys["dtype"], keys["method"], t, keys["nonfinite"])
+    return (*named, keys["fault"], keys["targets"], seed)
 
 
 def setup_entries(
@@ -191,7 +193,7 @@ def standing(folder: Path, newest: float, counts: Mapping[str, int]) -> dict[str
     last = max(newest, float(live["time"]) if live else 0.0)
     fresh = live is not None and now - float(live["time"]) < SILENT_SECONDS
     done = counts["ok"] + counts["failed"] >= counts["total"] > 0
-    if is_held(folder) or (fresh and live is not None and not live["ended"]):
+    if is_written(folder) or (fresh and live is not None and not live["ended"]):
         state = "stalled" if last and now - last > SILENT_SECONDS else "running"
     elif newest == 0.0:
         state = "empty"

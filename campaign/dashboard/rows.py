@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from campaign.engines.stores.parts import (
-    DamagedPartError,
-    ForeignPartError,
-    load_part,
-    read_manifest,
-)
+from campaign.engines.stores.manifest import read_manifest
+from campaign.engines.stores.parts import DamagedPartError, ForeignPartError, load_part
 from campaign.engines.stores.reader import JOURNAL, TRIALS, each_once, load_tail
 from campaign.engines.stores.schema import arrow_schema
 from campaign.errors import SpecError
@@ -23,12 +20,13 @@ from campaign.errors import SpecError
 KEYS = ("setup_id", "model", "dataset", "dtype", "method", "nonfinite", "fault", "targets")
 PLACES = ("device", "host")
 KEPT = (
-    *("trial_id", "status", "error_type", "error", "t", "ber", "seed", "attempt"),
+    *("trial_id", "status", "error_type", "error", "t", "train_seed", "ber", "seed", "attempt"),
     *("n_samples", "n_correct", "n_correct_top5", "n_nonfinite", "n_masked", "n_benign", "n_sdc"),
     *("n_improved", "n_fault_free", "stored_bits", "check_bits", "exposed_bits", "exposed_worst"),
     *("flipped_bits", "flipped_worst", "corrected", "detected", "seconds", "finished_at"),
 )
 """Columns that are held in memory, some 250 bytes a row; the others are read when asked for."""
+_HELD = {*KEPT, *KEYS, *PLACES}
 Signature = tuple[tuple[str, int, int], ...]
 
 
@@ -80,8 +78,9 @@ class FolderRows:
         """
         lines: list[str] = []
         tail = _narrow(load_tail(self.folder / JOURNAL, lines))  # first: rows only move to parts
-        listed = read_manifest(self.folder / TRIALS)
-        present = sorted((self.folder / TRIALS).glob("*.parquet"))
+        manifest = read_manifest(self.folder / TRIALS)
+        listed = manifest.parts
+        present = self._present(manifest.replaced)
         for path in present:
             if path.name not in self._parts and path.name not in self._damaged:
                 self._load(path, listed[path.name].sha256 if path.name in listed else None)
@@ -104,7 +103,7 @@ class FolderRows:
         """
         wanted = [("trial_id", "=", trial_id)]
         found = []
-        for path in sorted((self.folder / TRIALS).glob("*.parquet")):
+        for path in self._present(read_manifest(self.folder / TRIALS).replaced):
             if path.name not in self._damaged:
                 found += pq.read_table(path, filters=wanted, partitioning=None).to_pylist()
         tail = load_tail(self.folder / JOURNAL, [])
@@ -115,9 +114,14 @@ class FolderRows:
         row: dict[str, object] = good[0] if good else found[-1]
         return {name: row.get(name) for name in arrow_schema().names}
 
+    def _present(self, replaced: Collection[str]) -> list[Path]:
+        """The files of parts, less those whose rows are in another one."""
+        found = (self.folder / TRIALS).glob("*.parquet")
+        return [path for path in sorted(found) if path.name not in replaced]
+
     def _load(self, path: Path, sha256: str | None) -> None:
         try:
-            self._parts[path.name] = _narrow(load_part(path, sha256)[0])
+            self._parts[path.name] = _narrow(load_part(path, sha256, _HELD)[0])
         except (DamagedPartError, ForeignPartError, OSError) as error:
             self._damaged[path.name] = f"{path} is passed over: {error}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from campaign.analysis.curves import curves_of
 from campaign.analysis.page.outcomes import CLASSES, outcomes
-from campaign.analysis.rows import CURVE_KEYS
+from campaign.analysis.rows import CURVE_KEYS, VARIANT_KEYS
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import LEVEL, IntervalName
 from campaign.dashboard.rows import KEPT, KEYS, Snapshot
@@ -41,7 +40,7 @@ class SetupCurve:
     @property
     def variant(self) -> str:
         """What sets the curves of a chart apart, as in the report."""
-        return " · ".join(str(self.keys[k]) for k in ("dataset", "nonfinite", "fault", "targets"))
+        return " · ".join(str(self.keys[k]) for k in VARIANT_KEYS)
 
 
 class SetupCurves:
@@ -87,5 +86,4 @@ def as_frame(rows: pa.Table, keys: dict[str, Any]) -> pd.DataFrame:
         values = rows[name].to_pandas()
         columns[name] = values if text else values.to_numpy(float, na_value=np.nan)
     known = {key: keys[key] for key in CURVE_KEYS if key in KEYS}
-    t = math.nan if keys["t"] is None else float(keys["t"])
-    return pd.DataFrame(columns).assign(**known, t=t)
+    return pd.DataFrame(columns).assign(**known)

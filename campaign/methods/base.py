@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from campaign.formats import NumberFormat
+from campaign.methods.fitting import Fitting
+from campaign.methods.misfits import beside
 from campaign.methods.moments import Decoded, Settled, Spans, State
 from campaign.registry import Registry, changed_options, describe
 
@@ -44,6 +46,10 @@ class Method:
     can be read without the others. What overrides `decode` or `restore` and says nothing is read
     whole: slower, never wrong.
 
+    A method may also be *trained*: before anything is stored, its network is trained by what
+    `fitting` says. The trained weights take the place of the model's, `recall` gives each parameter
+    what was learnt for it, and `guard` gets what was learnt in place of what `observe` gives.
+
     With no fault, the weights read back are the same with and without `encode` and `decode`,
     `profile` and the protective part of `restore`: a protection must not change a healthy network.
     """
@@ -61,6 +67,8 @@ class Method:
     """Whether `decode` corrects by a code over blocks of more bits than one word may have."""
     bounds_as_trained: ClassVar[bool] = False
     """Whether `guard` holds activations to a number in the scale of the trained network."""
+    freezes_weights: ClassVar[bool] = False
+    """Whether training leaves all weights as they are."""
 
     @property
     def label(self) -> str:
@@ -87,13 +95,39 @@ class Method:
         """
         if self in before:
             return f"the same {self.name} stands before it and has done its work; name it once"
-        if (reason := _out_of_scale(self, before)) is not None:
+        if (reason := beside(self, before)) is not None:
             return reason
         codes = [method.name for method in before if method.corrects_blocks]
         if not codes or not self.clears_words:
             return None
         instead = "keep words beyond repair" if self.corrects_blocks else "put it first"
         return f"{codes[-1]} stands before it and would meet cleared words; {instead}"
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network is trained for this method before it is stored."""
+        return False
+
+    @property
+    def fits_format(self) -> bool:
+        """Whether training depends on the number format."""
+        return False
+
+    def fitting(self) -> Fitting:
+        """What this method does in a training; a new object for each training."""
+        return Fitting()
+
+    def recall(self, learnt: State, name: str) -> Method:
+        """The method that acts on the parameter `name`, with what training learnt for it.
+
+        Asked before `choose`, where the method `fits` and was trained. It then acts on parameters
+        that are not exposed too, which read as without faults.
+
+        Args:
+            learnt: What `Fitting.finish` gave.
+            name: The parameter.
+        """
+        return self
 
     @property
     def clears_words(self) -> bool:
@@ -240,38 +274,6 @@ class Method:
     def guard_operations(self, site: Site, count: int) -> int:
         """Operations that `guard` costs at a site for `count` values."""
         return 0
-
-
-def stands_by(cls: type, saying: str, moment: str) -> bool:
-    """Whether the class that defines `moment` for `cls`, or a class below it, defines `saying`.
-
-    What a class says of a moment does not hold for a subclass that overrides the moment alone.
-
-    Example:
-        >>> class Doubled(Method):
-        ...     def restore(self, value, state):
-        ...         return value * 2
-        >>> stands_by(Doubled, "pointwise", "restore"), stands_by(Doubled, "spans", "decode")
-        (False, True)
-    """
-    for each in cls.__mro__:
-        if saying in vars(each):
-            return True
-        if moment in vars(each):
-            return False
-    return False
-
-
-def _out_of_scale(method: Method, before: Sequence[Method]) -> str | None:
-    """Why a bound for activations as trained has no meaning beside `method`, or None."""
-    pairs = [pair for other in before for pair in ((method, other), (other, method))]
-    for bounding, scaling in pairs:
-        if bounding.bounds_as_trained and "activation" in scaling.rescales:
-            return (
-                f"{scaling.name} leaves activations larger by its constants, and {bounding.name} "
-                "bounds them as trained; use divide: layer, or ranger, which learns its bounds"
-            )
-    return None
 
 
 def clears_a_number(fmt: NumberFormat) -> str | None:

@@ -12,6 +12,8 @@ from campaign.bits import Words
 from campaign.bits.spare import BLOCK, mended, throttled, with_checks
 from campaign.formats import NumberFormat
 from campaign.methods.base import METHODS, Decoded, Method, Spans, clears_a_number
+from campaign.methods.fitting import Fitting
+from campaign.methods.throttling import ThrottledFitting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,13 +30,19 @@ class InPlaceEcc(Method):
     neither saturated nor protected; three and more errors may be miscorrected. What saturation
     changes is part of the fault-free reading. A word counts as corrected where a data bit of it
     was, and as detected in a block known to be wrong and not correctable.
+    Where it is `trained`, the forward pass of a training computes with the weights as they are
+    stored, and after each step those that would be saturated are moved to where nothing is: stored
+    weights are then trained ones, in stacks that change nothing else of them. Biases and norms are
+    trained as ever.
     Cost: no memory; the upper half of the range of 7 words in 8; 17 operations per 8 words
     (7 check bits, a comparison, the signs). Source: Guan et al., In-place
-    zero-space memory protection for CNN, NeurIPS 2019 (arXiv 1910.14479). Departs: weights are
-    saturated after training, not trained to be small; the code is Hsiao's.
+    zero-space memory protection for CNN, NeurIPS 2019 (arXiv 1910.14479), which is `trained`.
+    Departs: the code is Hsiao's; weights are moved until they fit the scale that they then have.
 
     Args:
         on_double: A block beyond repair: ``zero`` all its words, or ``keep`` them as read.
+        trained: Train the network for it, not saturate weights once after training.
+        recipe: Name of the recipe, where it is trained; None is the default one.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -42,6 +50,12 @@ class InPlaceEcc(Method):
     corrects_blocks: ClassVar[bool] = True
 
     on_double: Literal["zero", "keep"] = "zero"
+    trained: bool = False
+    recipe: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.recipe is not None and not self.trained:
+            raise ValueError(f"recipe {self.recipe!r} needs trained: true, got trained: false")
 
     def refusal(self, fmt: NumberFormat) -> str | None:
         """Only words of 8 bits in two's complement repeat their sign in bit 6."""
@@ -54,6 +68,17 @@ class InPlaceEcc(Method):
         if any(isinstance(method, InPlaceEcc) for method in before):
             return "another in_place_ecc has taken the spare bits; name it once"
         return super().misfit(before, kinds)
+
+    @property
+    def fits(self) -> bool:
+        return self.trained
+
+    @property
+    def fits_format(self) -> bool:
+        return self.trained
+
+    def fitting(self) -> Fitting:
+        return ThrottledFitting(self.adapt)
 
     @property
     def clears_words(self) -> bool:

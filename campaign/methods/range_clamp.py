@@ -49,7 +49,8 @@ class RangeClamp(Method):
             return weight, {}
         by_row = self.per == "row"
         limit = percentile_magnitude(weight, self.percentile, by_row=by_row)
-        if bool(((limit == 0) & (largest_magnitude(weight, by_row=by_row) > 0)).any()):
+        none = limit == 0
+        if bool(none.any()) and bool((none & (largest_magnitude(weight, by_row=by_row) > 0)).any()):
             raise ValueError(
                 f"range_clamp: percentile {self.percentile:g} of the magnitudes of a {self.per} is "
                 "0, so that all of its weights would be; raise it"

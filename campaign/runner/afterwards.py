@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,9 @@ class Afterwards:
         self.spec, self.folder, self.store, self.listener = spec, folder, store, listener
         self._path = folder.path / "after.json"
         self._held: dict[str, Any] = folder.read_json(self._path) or {}
-        rows = "\n".join(f"{key} {status}" for key, status in sorted(store.done().items()))
         chosen = spec.precision
         self._precision = [] if chosen is None else [chosen.model_dump()]
-        self._rows = hashlib.sha256(rows.encode()).hexdigest()
+        self._rows = _digest(store.done())
 
     def report(self) -> list[Path]:
         """Tables and figures of all rows, made anew where the rows have changed."""
@@ -88,6 +88,15 @@ class Afterwards:
             write_atomic(self._path, json.dumps(self._held, indent=1))
         except CampaignError as error:
             self.listener.note(f"warning: {error}")
+
+
+def _digest(done: Mapping[str, str]) -> str:
+    """sha256, hex, of the trials and their statuses, in the order of their ids."""
+    digest, between = hashlib.sha256(), ""
+    for key in sorted(done):
+        digest.update(f"{between}{key} {done[key]}".encode())
+        between = "\n"
+    return digest.hexdigest()
 
 
 def ending_of(exit_code: int) -> Ending:

@@ -14,7 +14,7 @@ from campaign.sources.columns import read_columns
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup, SetupPoints
 from campaign.spec.identity import Digests
-from campaign.trial.worker import data_asset, fault_asset, model_asset, profile_asset
+from campaign.trial.keys import data_asset, fault_asset, model_asset, profile_asset
 
 Note = Callable[[str], None]
 
@@ -32,10 +32,20 @@ def digests_of(grids: Sequence[SetupGrid], note: Note) -> Digests:
         note(f"reading {name}")
         found[name] = model.digest()
     note(f"reading {grids[0].setup.dataset_name}")
-    recorded = grids[0].setup.fault.reads
+    recorded = next((g.setup.fault.reads for g in grids if g.setup.fault.reads is not None), None)
     advice = "set the fault model's file"
     fault = None if recorded is None else file_digest(Path(recorded), advice)
-    return Digests(found, dataset.digest(), fault, _profile_digest(grids, note))
+    learnt_from = _profile_digest(grids, note)
+    return Digests(found, dataset.digest(), fault, learnt_from, _training_digest(grids, note))
+
+
+def _training_digest(grids: Sequence[SetupGrid], note: Note) -> str | None:
+    """Of the images that networks are trained on, None where none is."""
+    training = next((grid.setup.training for grid in grids if grid.setup.training), None)
+    if training is None:
+        return None
+    note(f"reading {training.dataset_name}")
+    return training.dataset.digest()
 
 
 def _profile_digest(grids: Sequence[SetupGrid], note: Note) -> str | None:
@@ -56,7 +66,7 @@ def load_assets(tasks: Sequence[SetupPoints], note: Note) -> dict[str, object]:
     """
     assets: dict[str, object] = {}
     for setup in (task.setup for task in tasks):
-        if model_asset(setup) not in assets:
+        if setup.training is None and model_asset(setup) not in assets:
             note(f"loading {setup.model_name}")
             assets[model_asset(setup)] = setup.model.state()
         key = data_asset(setup.model.preprocess)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from campaign.analysis.closed_form import Code, ErrorSums, Numbers, code_of, expected_errors
 from campaign.errors import SetupError
 from campaign.lazy import np, torch
+from campaign.runner.code import check_code
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup
+from campaign.spec.variants import targets_of
 from campaign.trial.bit_errors import held_numbers, stored_parameters, swings
 from campaign.trial.memory import Storage, Stored
 from campaign.trial.setup import Network
@@ -25,7 +28,9 @@ COLUMNS = [
 ]
 
 
-def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
+def bit_errors(
+    spec: CampaignSpec, note: Callable[[str], None], *, allow_code: bool = False
+) -> pd.DataFrame:
     """Mean errors of the weights of every setup when one bit of a word flips.
 
     Every bit of every exposed word is flipped, alone; no image is looked at. Codes are read past.
@@ -34,6 +39,7 @@ def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
     Args:
         spec: The campaign; its models are loaded, or downloaded.
         note: Told what is read.
+        allow_code: Build models from code that is not ours.
 
     Returns:
         One row for each setup and bit (0 = least significant): the coordinates of the setup,
@@ -50,14 +56,25 @@ def bit_errors(spec: CampaignSpec, note: Callable[[str], None]) -> pd.DataFrame:
     import pandas as pd
 
     rows, loaded = [], dict[str, Network]()
-    for grid in expand(spec):
-        setup = grid.setup
+    setups = _storages(spec)
+    check_code(setups, allowed=allow_code)
+    for setup in setups:
         if setup.model_name not in loaded:
             note(f"loading {setup.model_name}")
             loaded = {setup.model_name: _network(setup)}
         note(f"flipping every bit of {setup.label}")
         rows += _rows(setup, loaded[setup.model_name])
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _storages(spec: CampaignSpec) -> list[Setup]:
+    """One setup for each way of storing, with the targets of the campaign, whatever is varied."""
+    held: dict[tuple[object, ...], Setup] = {}
+    for grid in expand(spec):
+        setup = grid.setup
+        stored = (setup.model_name, setup.dtype.label, setup.method, setup.t, setup.nonfinite)
+        held.setdefault(stored, replace(setup, targets=targets_of(spec)))
+    return list(held.values())
 
 
 def _network(setup: Setup) -> Network:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from campaign.engines.executors.base import Executor
 from campaign.engines.trackers.null import NullTracker
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import Place, place_of
 from campaign.runner.provenance import code_version
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
+from campaign.text import redacted_values
 
 if TYPE_CHECKING:
     from campaign.engines.trackers.base import Tracker
@@ -20,11 +22,9 @@ if TYPE_CHECKING:
     from campaign.runner.result import RunOptions
 
 
-def results_path(spec: CampaignSpec, chosen: Path | None) -> Path:
-    """The results folder: what the command line says, else the spec, else results/<name>."""
-    if chosen is not None:
-        return chosen
-    return Path(spec.output.results or Path("results") / spec.name)
+def results_place(spec: CampaignSpec, chosen: Path | str | None) -> Place:
+    """Where results go: what the command line says, else the spec, else results/<name>."""
+    return place_of(chosen or spec.output.results or Path("results") / spec.name)
 
 
 def make_executor(spec: CampaignSpec, options: RunOptions) -> Executor:
@@ -43,6 +43,8 @@ def make_executor(spec: CampaignSpec, options: RunOptions) -> Executor:
         gpus_per_worker=engine.gpus_per_worker,
         batch_seconds=engine.batch_seconds,
         max_attempts=engine.max_attempts,
+        patience_seconds=engine.patience_seconds,
+        grace_seconds=engine.grace_seconds,
     )
 
 
@@ -80,7 +82,7 @@ def mlflow_tracker(
         campaign_id=folder.campaign_id(),
         folder=folder.path,
         bers=sorted({cell.ber for grid in expand(spec) for cell in grid.cells}),
-        spec=resolved,
+        spec=redacted_values(resolved),
         spec_sha=str(held["sessions"][-1].get("spec_sha256", "")),
         code_version=code_version(),
         description=spec.description,

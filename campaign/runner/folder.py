@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from campaign.errors import DriftError, SetupError
-from campaign.spec.identity import drift
+from campaign.spec.identity import drift, widened
+from campaign.text import redacted, redacted_values
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,8 @@ class ResultsFolder:
                     ]
                 )
             )
-        models = {**before["models"], **identity["models"]}
-        if models.keys() != before["models"].keys():
-            self._write_lock({**held, "identity": {**before, "models": models}})
+        if (wider := widened(before, identity)) != before:
+            self._write_lock({**held, "identity": wider})
 
     def artifacts(self) -> list[Path]:
         """What of the folder is worth attaching elsewhere."""
@@ -105,9 +105,9 @@ class ResultsFolder:
         write_atomic(self.lock, json.dumps(value, indent=1, sort_keys=True))
 
     def write_spec(self, text: str, resolved: Mapping[str, Any]) -> None:
-        """Keep the spec as written and as understood."""
-        write_atomic(self.spec_copy, text)
-        write_atomic(self.resolved, json.dumps(resolved, indent=1))
+        """Keep the spec as written and as understood, without passwords."""
+        write_atomic(self.spec_copy, redacted(text))
+        write_atomic(self.resolved, json.dumps(redacted_values(resolved), indent=1))
 
     def add_session(self, session: Mapping[str, Any]) -> None:
         """Add or replace this run's entry in the provenance (by its ``session`` id)."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from campaign.errors import SetupError, SpecError
-from campaign.runner.choose import results_path
+from campaign.runner.choose import results_place
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import here, is_written
 from campaign.runner.plan import CampaignPlan, plan_campaign
 from campaign.runner.precision import precision_of
+from campaign.runner.training_log import TrainingStatus, read_log
+from campaign.runner.training_plan import plan_trainings
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 
@@ -46,6 +49,7 @@ class CampaignStatus:
         others: Rows of setups that its last spec no longer asks for.
         failures: Failed trials by (status, error type, message).
         capped: A line for each point that took ``precision.max_seeds`` and is not as precise.
+        trainings: Every training that a run has met.
     """
 
     name: str
@@ -55,6 +59,7 @@ class CampaignStatus:
     others: int
     failures: tuple[tuple[str, str, str, int], ...]
     capped: tuple[str, ...] = ()
+    trainings: tuple[TrainingStatus, ...] = ()
 
     @property
     def total(self) -> int:
@@ -71,6 +76,13 @@ class CampaignStatus:
         """Trials whose last try failed."""
         return sum(setup.failed for setup in self.setups)
 
+    @property
+    def state(self) -> str:
+        """``running``, ``complete`` or ``stopped``."""
+        if self.running:
+            return "running"
+        return "complete" if self.ok == self.total else "stopped"
+
 
 def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Some columns of all rows, journal tail included.
@@ -80,7 +92,7 @@ def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     from campaign.engines.stores.reader import read_results
 
-    frame: pd.DataFrame = read_results(folder).select(list(columns)).to_pandas()
+    frame: pd.DataFrame = read_results(folder, columns).to_pandas()
     return frame
 
 
@@ -101,17 +113,18 @@ def spec_of(folder: Path) -> CampaignSpec:
         raise SetupError(f"{held.resolved}: is no longer understood: {first}") from None
 
 
-def plan_with_history(spec: CampaignSpec, results: Path | None) -> CampaignPlan:
+def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> CampaignPlan:
     """The plan, with times and finished trials from the results folder where there is one."""
-    folder = results_path(spec, results)
-    if not (folder / "trials").is_dir() and not (folder / "journal.db").is_file():
-        return plan_campaign(spec, {}, 0)
+    folder = here(results_place(spec, results), empty=True)
+    trainings = plan_trainings(spec, folder)
+    if not any((folder / "trials").glob("*.parquet")) and not (folder / "journal.db").is_file():
+        return replace(plan_campaign(spec, {}, 0), trainings=trainings)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
     good = rows[(rows.status == "ok") & (rows.ber > 0)]
     seconds = good.groupby(["model", "dtype", "method"])["seconds"].mean()
     measured = {tuple(map(str, key)): float(value) for key, value in seconds.items()}  # type: ignore
     done = sum(ok for _, ok, _ in _progress(expand(spec), rows))
-    return plan_campaign(spec, measured, done)
+    return replace(plan_campaign(spec, measured, done), trainings=trainings)
 
 
 def status_of(folder: Path) -> CampaignStatus:
@@ -120,8 +133,6 @@ def status_of(folder: Path) -> CampaignStatus:
     Raises:
         SetupError: If the folder holds no results.
     """
-    from campaign.engines.stores.lock import is_held
-
     spec = spec_of(folder)
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
     more = _OF_ESTIMATES if spec.precision is not None else ()
@@ -132,11 +143,12 @@ def status_of(folder: Path) -> CampaignStatus:
     return CampaignStatus(
         spec.name,
         folder,
-        is_held(folder),
+        is_written(folder),
         setups,
         len(rows) - sum(setup.ok + setup.failed for setup in setups),
         tuple((*map(str, key), int(n)) for key, n in counted.items()),  # type: ignore[call-overload]
         capped,
+        tuple(read_log(folder).values()),
     )
 
 
@@ -158,9 +170,8 @@ def folder_of_trial(results: Path, trial_id: str) -> Path:
     raise SpecError(f"{trial_id}: found in {where}; give its folder with --results")
 
 
-_KEY = ("model", "dtype", "method", "t", "nonfinite")
+_KEY = ("model", "dtype", "method", "t", "nonfinite", "fault", "targets", "train_seed")
 _OF_ESTIMATES = (
-    "fault",
     "n_improved",
     "n_fault_free",
     "flipped_bits",
@@ -213,8 +224,9 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
 
 def _setup_key(columns: Sequence[Any]) -> tuple[str | int, ...]:
     """The key of `Setup` from the columns `_KEY` of a row."""
-    model, dtype, method, t, nonfinite = columns
-    return (model, dtype, method, "" if math.isnan(t) else repr(float(t)), nonfinite)
+    model, dtype, method, t, *variant, seed = columns
+    scale = "" if math.isnan(t) else repr(float(t))
+    return (model, dtype, method, scale, *variant, "" if math.isnan(seed) else int(seed))
 
 
 def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
@@ -224,7 +236,14 @@ def _curve(grid: SetupGrid, rows: pd.DataFrame) -> tuple[tuple[float, float], ..
         & (rows.dtype == setup.dtype.label)
         & (rows.method == setup.method)
         & (rows.nonfinite == setup.nonfinite)
+        & (rows.fault == setup.fault_name)
+        & (rows.targets == setup.targets.label)
         & (rows.t.isna() if setup.t is None else rows.t == setup.t)
+        & (
+            rows.train_seed.isna()
+            if setup.training is None
+            else rows.train_seed == setup.train_seed
+        )
         & (rows.status == "ok")
     )
     part = rows[mine]

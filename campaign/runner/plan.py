@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from campaign.methods import Method
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
+
+if TYPE_CHECKING:
+    from campaign.runner.training_plan import TrainingPlan
 
 CPU_RATE = 25e9
 """Multiply-adds a second of one CPU thread, assumed where nothing was measured."""
@@ -77,6 +81,7 @@ class CampaignPlan:
         measured: Whether `seconds` comes from trials of the same results folder.
         half_width: The precision that is wanted, then trials and times are upper bounds; None where
             trials are counted.
+        trainings: What is trained before its trials.
     """
 
     name: str
@@ -85,6 +90,7 @@ class CampaignPlan:
     seconds: float | None
     measured: bool
     half_width: float | None = None
+    trainings: tuple[TrainingPlan, ...] = ()
 
     @property
     def trials(self) -> int:

@@ -10,12 +10,16 @@ from typing import Any
 from campaign.errors import SpecError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.provenance import code_version
+from campaign.runner.trainings import checkpoint_folder
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup, SetupPoints, held_point
 from campaign.spec.identity import identify
+from campaign.spec.trained import job_of
+from campaign.training.checkpoint import load
 from campaign.trial.worker import TrialWork
 
 
@@ -34,22 +38,33 @@ class Replay:
     differing: tuple[str, ...]
 
 
-def replay(folder: Path, trial_id: str) -> Replay:
+def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     """Run the trial again in this process.
+
+    Args:
+        folder: The results.
+        trial_id: The trial, or a beginning of its id.
+        allow_code: Build models from code that is not ours; a folder alone runs none.
 
     Raises:
         SpecError: If the results have no such trial, or their spec no longer stands for it.
     """
+    import pyarrow.compute as pc
+
     from campaign.engines.stores.reader import read_results
 
-    held = find_row(read_results(folder).to_pylist(), trial_id)
+    rows = read_results(folder)
+    alike = rows.filter(pc.starts_with(rows["trial_id"], trial_id))
+    held = find_row(alike.to_pylist(), trial_id)
     raw = ResultsFolder(folder).read_json(folder / "spec.resolved.json")
     if raw is None:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
     spec = CampaignSpec.model_validate(raw)
+    check_code((grid.setup for grid in expand(spec)), allowed=allow_code)
     setup = _setup_of(spec, held, folder)
     point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
+    assets |= _trained(spec, setup, folder)
     work = TrialWork(
         code_version=code_version(),
         batch_size=spec.evaluation.batch_size,
@@ -60,6 +75,14 @@ def replay(folder: Path, trial_id: str) -> Replay:
     new = next(work.open(assets.__getitem__).trials(setup, [point], 1)).to_row()
     differing = tuple(name for name in RESULT_COLUMNS if new[name] != held[name])
     return Replay(held, new, differing)
+
+
+def _trained(spec: CampaignSpec, setup: Setup, folder: Path) -> dict[str, object]:
+    """The trained network that the setup needs, if it does, by its key."""
+    if setup.training is None:
+        return {}
+    place = checkpoint_folder(spec, ResultsFolder(folder))
+    return {setup.training.asset: load(place, job_of(setup))}
 
 
 def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:

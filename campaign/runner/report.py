@@ -91,7 +91,7 @@ def origins_of(resolved: object) -> dict[str, dict[str, object]]:
 
 
 def order_of(folder: Path) -> Order:
-    """In which order the spec of a results folder names its models and number formats.
+    """In which order the spec of a results folder names its models, number formats and targets.
 
     Nothing is said by a folder without a spec, or by one of another version that is not understood.
     """
@@ -108,6 +108,7 @@ def order_of(folder: Path) -> Order:
     return Order(
         tuple(dict.fromkeys(setup.model_name for setup in setups)),
         tuple(dict.fromkeys(setup.dtype.label for setup in setups)),
+        tuple(dict.fromkeys(setup.targets.label for setup in setups)),
     )
 
 

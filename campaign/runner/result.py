@@ -32,22 +32,24 @@ class RunOptions:
     """What the command line may set beside the spec.
 
     Args:
-        results: Folder of the results instead of the spec's.
+        results: Folder or URL of the results instead of the spec's.
         address: Ray cluster to join instead of the spec's.
         executor: ``ray`` or ``inline`` instead of the spec's.
         workers: How many workers instead of the spec's.
         limit: At most so many trials now.
         keep_failed: Leave failed trials of earlier runs as they are.
         report: Make tables and figures at the end.
+        allow_code: Build models from code that is not ours.
     """
 
-    results: Path | None = None
+    results: Path | str | None = None
     address: str | None = None
     executor: str | None = None
     workers: int | None = None
     limit: int | None = None
     keep_failed: bool = False
     report: bool = True
+    allow_code: bool = False
 
 
 @dataclass
@@ -86,6 +88,40 @@ class RunResult:
         if self.failures:
             return 3
         return 0 if self.ok == self.total else 4
+
+
+@dataclass
+class TrainResult:
+    """How trainings ended that were run alone.
+
+    Args:
+        results: The results folder.
+        checkpoints: Where the trained networks are.
+        total: Trainings of the spec.
+        cached: Those that had ended before.
+        trained: Those that have ended now.
+        failures: Why the others have not, by what they are called.
+        signal: The signal that stopped them, or None.
+        seconds: Wall time.
+    """
+
+    results: Path
+    checkpoints: Path
+    total: int = 0
+    cached: int = 0
+    trained: int = 0
+    failures: Mapping[str, str] = field(default_factory=dict)
+    signal: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """As that of `RunResult`, for trainings."""
+        if self.signal is not None:
+            return 128 + self.signal
+        if self.failures:
+            return 3
+        return 0 if self.cached + self.trained == self.total else 4
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from campaign.engines.executors.base import Executor
+from campaign.engines.executors.fits import Fit
 from campaign.records import TrialRecord
-from campaign.runner.afterwards import Afterwards
+from campaign.runner.afterwards import Afterwards, ending_of
 from campaign.runner.assets import digests_of, load_assets
-from campaign.runner.choose import make_executor, make_tracker, results_path
+from campaign.runner.choose import make_executor, make_tracker, results_place
+from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.place import open_store, opened
 from campaign.runner.precision import precision_of
 from campaign.runner.provenance import code_version, environment
-from campaign.runner.result import Job, Listener, RunOptions, RunResult
+from campaign.runner.result import Job, Listener, RunOptions, RunResult, TrainResult
 from campaign.runner.rounds import Rounds, rows_by_setup
+from campaign.runner.seen import Seen
 from campaign.runner.signals import Signals
+from campaign.runner.tasks import failures_of, limited, unfinished
 from campaign.runner.telling import Telling
+from campaign.runner.trainer import Split, Trainer
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
 from campaign.spec.identity import Digests, campaign_identity, canonical, identify
@@ -45,14 +51,35 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         DriftError: If the results folder holds rows of another meaning.
         LockedError: If another driver writes to the folder.
     """
-    from campaign.engines.stores.parquet import ParquetStore
-
-    started = time.time()
-    folder = ResultsFolder(results_path(job.spec, options.results))
-    folder.make()
-    with Signals(listener.note) as signals, closing(ParquetStore(folder.path)) as store:
+    started = time.monotonic()
+    place = results_place(job.spec, options.results)
+    with (
+        Signals(listener.note) as signals,
+        opened(place, listener.note) as folder,
+        closing(open_store(place, folder)) as store,
+    ):
         result = _Run(job, options, listener, folder, store, signals).everything()
-    result.seconds = time.time() - started
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def train_campaign(job: Job, options: RunOptions, listener: Listener) -> TrainResult:
+    """Run the trainings of a spec that have not ended yet, and no trial.
+
+    Raises:
+        SetupError: If files, devices or folders are missing.
+        DriftError: If the results folder holds rows of another meaning.
+        LockedError: If another driver writes to the folder.
+    """
+    started = time.monotonic()
+    place = results_place(job.spec, options.results)
+    with (
+        Signals(listener.note) as signals,
+        opened(place, listener.note) as folder,
+        closing(open_store(place, folder)) as store,
+    ):
+        result = _Run(job, options, listener, folder, store, signals).trainings_alone()
+    result.seconds = time.monotonic() - started
     return result
 
 
@@ -73,9 +100,10 @@ class _Run:
         self.result = RunResult(folder.path)
         self.tracker: BackgroundTracker
         self.rounds: Rounds | None = None
+        self.trainer: Trainer
         self._left = options.limit
         self._warned = 0
-        self._seen_on: set[tuple[str, str]] = set()
+        self._seen = Seen(job.spec.evaluation.batch_size)
 
     def everything(self) -> RunResult:
         """All steps, from the digests to the report."""
@@ -91,6 +119,35 @@ class _Run:
         self.folder.add_session({**session, **self._ended()})
         self._afterwards()
         return self.result
+
+    def trainings_alone(self) -> TrainResult:
+        """The trainings and what tells of them."""
+        grids, session = self._identified()
+        self.tracker = self._tracker()
+        self.trainer = Trainer(self.spec, self.folder, self.listener, self.tracker)
+        fits = self.trainer.split([SetupPoints(grid.setup, ()) for grid in grids]).fits
+        held = self.trainer
+        self.listener.note(f"{held.total} trainings: {held.cached} done, {len(fits)} to run")
+        if fits:
+            self._train(fits)
+        self.folder.add_session({**session, **self._ended()})
+        failures = {label: failure.error for label, failure in held.failed.items()}
+        found = (held.total, held.cached, held.done, failures, self.signals.received)
+        result = TrainResult(self.folder.path, held.folder, *found)
+        patience = LAST_WORD if result.signal is None else LAST_WORD_AFTER_SIGNAL
+        if self.tracker.uri and held.total:
+            self.tracker.finish(ending_of(result.exit_code), (), timeout=patience)
+        return result
+
+    def _train(self, fits: Sequence[Fit]) -> None:
+        executor = make_executor(self.spec, self.options)
+        try:
+            executor.start()
+            self.signals.stop_with(executor.stop)
+            for _ in executor.run([], self._work(), {}, fits):
+                pass  # trainings without trials give no rows
+        finally:
+            executor.close()
 
     def _planned(self, grids: Sequence[SetupGrid]) -> list[SetupPoints]:
         """What is to be run first: all that is missing, or what is needed for the next decision."""
@@ -124,6 +181,7 @@ class _Run:
     def _identified(self) -> tuple[list[SetupGrid], dict[str, Any]]:
         """The grid with its ids, refused if the folder is for something else; and the session."""
         grids = expand(self.spec)
+        check_code((grid.setup for grid in grids), allowed=self.options.allow_code)
         digests = digests_of(grids, self.listener.note)
         grids = identify(grids, digests)
         foreign = 0 if self.folder.lock.exists() else self._foreign_rows(grids)
@@ -147,12 +205,14 @@ class _Run:
 
     def _run(self, tasks: list[SetupPoints]) -> None:
         """Lease the tasks and keep what comes back, until all is done or a signal came."""
-        executor, precision = make_executor(self.spec, self.options), precision_of(self.spec)
-        with closing(executor), Telling(self.tracker, self.store, precision) as telling:
+        executor = make_executor(self.spec, self.options)
+        telling = Telling(self.tracker, self.store, precision_of(self.spec))
+        with closing(executor), telling:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
-                self._seen_on.update((record.host, record.device) for record in records)
+                for line in self._seen.look(records):
+                    self.listener.note(line)
                 status: dict[str, object] = {**executor.status()}
                 if self.rounds is not None:
                     executor.add(self._allowed(self.rounds.follow(records)))
@@ -163,27 +223,35 @@ class _Run:
 
     def _records(self, executor: Executor, tasks: list[SetupPoints]) -> Iterator[list[TrialRecord]]:
         with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(load_assets, tasks, self.listener.note)
+            loading = pool.submit(self._loaded, tasks)
             self.listener.note("starting workers")
             executor.start()
             self.signals.install()
-            assets = loading.result()
+            split, assets = loading.result()
         self.signals.stop_with(executor.stop)
+        if self.signals.received is None:
+            yield from executor.run(split.ready, self._work(), assets, split.fits)
+
+    def _work(self) -> TrialWork:
         engine = self.spec.engine
-        work = TrialWork(
+        return TrialWork(
             code_version=code_version(),
             batch_size=self.spec.evaluation.batch_size,
             mode=engine.mode,
             threads=engine.cpus_per_worker,
             use_gpu=engine.gpus_per_worker != 0,
         )
-        if self.signals.received is None:
-            yield from executor.run(tasks, work, assets)
+
+    def _loaded(self, tasks: list[SetupPoints]) -> tuple[Split, dict[str, object]]:
+        """What waits for trainings and what does not, and what workers read."""
+        self.trainer = Trainer(self.spec, self.folder, self.listener, self.tracker)
+        split = self.trainer.split(tasks)
+        return split, {**load_assets(tasks, self.listener.note), **split.assets}
 
     def _ended(self) -> dict[str, Any]:
         """What is known of the session only at its end."""
-        workers = [{"host": host, "device": device} for host, device in sorted(self._seen_on)]
-        return {"finished_at": time.time(), "trials": self.result.ran, "workers": workers}
+        ended = {"finished_at": time.time(), "trials": self.result.ran}
+        return {**ended, "workers": self._seen.workers()}
 
     def _pass_on_warnings(self) -> None:
         """What the store has met since the last time: parts set aside, failed seals."""
@@ -217,45 +285,6 @@ class _Run:
             self.result.written = after.report()
         patience = LAST_WORD_AFTER_SIGNAL if signalled else LAST_WORD
         after.tell(self.tracker, self.result, patience=patience)
-
-
-def unfinished(
-    grids: Sequence[SetupGrid], done: Mapping[str, str], *, keep_failed: bool
-) -> list[SetupPoints]:
-    """The setups with the points that have no result; a failed one has none, unless kept."""
-
-    def wanted(trial_id: str) -> bool:
-        status = done.get(trial_id)
-        return status is None or (status != "ok" and not keep_failed)
-
-    left = (
-        SetupPoints(grid.setup, tuple(p for p in grid.points() if wanted(p.trial_id)))
-        for grid in grids
-    )
-    return [task for task in left if task.points]
-
-
-def limited(tasks: Sequence[SetupPoints], limit: int | None) -> list[SetupPoints]:
-    """The first `limit` points of the tasks; all of them where it is None."""
-    if limit is None:
-        return list(tasks)
-    taken = []
-    for task in tasks:
-        points = task.points[:limit]
-        limit -= len(points)
-        taken += [SetupPoints(task.setup, points)] if points else []
-    return taken
-
-
-def failures_of(store: ParquetStore) -> dict[tuple[str, str, str], int]:
-    """Failed trials by (status, error type, message), the most frequent first."""
-    rows = store.read().select(["status", "error_type", "error"]).to_pylist()
-    causes = Counter(
-        (row["status"], row["error_type"] or "", row["error"] or "")
-        for row in rows
-        if row["status"] != "ok"
-    )
-    return dict(causes.most_common())
 
 
 def _session(job: Job, digests: Digests) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class ModelSource(ABC):
     def build(self) -> nn.Module:
         """The architecture in eval mode on the CPU; its weights are overwritten by `state`."""
 
+    @property
+    def runs_code(self) -> str | None:
+        """Where code lies that is not ours and that `build` runs; None where there is none."""
+        return None
+
     def parameter_counts(self) -> Mapping[str, int] | None:
         """Scalars by kind (weights, biases, norms, other), without torch; None if not known."""
         return None

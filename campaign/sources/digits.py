@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 
 from campaign.errors import SetupError
 from campaign.lazy import np
+from campaign.registry import changed_options, describe
 from campaign.sources.base import DATASETS, DatasetSource, Images, Preprocess
 from campaign.sources.geometry import fit_pixels
 
@@ -34,24 +35,30 @@ class Digits(DatasetSource):
 
     The other 1,197 train ``digits_cnn``; the split is a fixed permutation.
     Source: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998.
+
+    Args:
+        split: The ``test`` images, or the ``train`` images, for trainings and profiles.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "digits"
 
+    split: Literal["test", "train"] = "test"
+
     @property
     def label(self) -> str:
-        return self.name
+        return describe(self.name, changed_options(self))
 
     def digest(self) -> str:
-        return hashlib.sha256(f"digits test {TEST_IMAGES} {DIGITS_SHA256}".encode()).hexdigest()
+        text = f"digits {self.split} {self.size()} {DIGITS_SHA256}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def images(self, preprocess: Preprocess) -> Images:
-        pixels, labels = digits("test")
+        pixels, labels = digits(self.split)
         return Images(fit_pixels(pixels, preprocess), labels)
 
-    def size(self) -> int | None:
-        return TEST_IMAGES
+    def size(self) -> int:
+        return TEST_IMAGES if self.split == "test" else TRAIN_IMAGES
 
 
 def digits(split: Literal["train", "test"]) -> Images:

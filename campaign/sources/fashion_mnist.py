@@ -1,10 +1,10 @@
-"""Fashion-MNIST: 10,000 grey test images of 28x28 pixels."""
+"""Fashion-MNIST: grey images of 28x28 pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 FOLDER = "FashionMNIST/raw"
-FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+PREFIXES = {"test": "t10k", "train": "train"}
 
 
 @DATASETS.register
@@ -33,6 +33,7 @@ class FashionMnist(DatasetSource):
     Args:
         root: Folder that holds ``FashionMNIST``.
         download: Fetch it with torchvision if it is not there.
+        split: The 10,000 ``test`` images, or the 60,000 ``train`` images, for trainings.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -40,10 +41,11 @@ class FashionMnist(DatasetSource):
 
     root: str = "data"
     download: bool = False
+    split: Literal["test", "train"] = "test"
 
     @property
     def label(self) -> str:
-        return self.name
+        return self.name if self.split == "test" else f"{self.name}(split=train)"
 
     def digest(self) -> str:
         return combined_digest(self.name, file_digests(self._files()))
@@ -53,10 +55,11 @@ class FashionMnist(DatasetSource):
         return Images(fit_pixels(pixels[:, np.newaxis], preprocess), labels.astype(np.int64))
 
     def size(self) -> int | None:
-        return 10_000
+        return 10_000 if self.split == "test" else 60_000
 
     def _files(self) -> list[Path]:
-        paths = [Path(self.root) / FOLDER / name for name in FILES]
+        parts, prefix = ("images-idx3-ubyte", "labels-idx1-ubyte"), PREFIXES[self.split]
+        paths = [Path(self.root) / FOLDER / f"{prefix}-{part}" for part in parts]
         for path in paths:
             if not path.exists():
                 fetch("FashionMNIST", self.root, missing=path, download=self.download)

@@ -13,7 +13,12 @@ from campaign.sources.base import MODELS, ModelSource, Preprocess
 from campaign.sources.cache import combined_digest, file_digest
 from campaign.sources.checkpoints import as_arrays, fit_names, read_checkpoint
 from campaign.sources.known import known_macs, known_scalars
-from campaign.sources.networks import architecture_digest, build_network, check_architecture
+from campaign.sources.networks import (
+    architecture_digest,
+    build_network,
+    check_architecture,
+    is_callable,
+)
 from campaign.sources.normalization import Normalization, parse_normalization, preprocess_of
 
 if TYPE_CHECKING:
@@ -73,6 +78,10 @@ class FilesModel(ModelSource):
             crop=self.crop,
             interpolation=self.interpolation,
         )
+
+    @property
+    def runs_code(self) -> str | None:
+        return self.architecture if is_callable(self.architecture) else None
 
     def digest(self) -> str:
         into = architecture_digest(self.architecture, self.num_classes)

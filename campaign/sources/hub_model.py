@@ -86,6 +86,10 @@ class HubModel(ModelSource):
             interpolation=self.interpolation,
         )
 
+    @property
+    def runs_code(self) -> str | None:
+        return self.repo
+
     def digest(self) -> str:
         if self.weights is None:
             held = arrays_digest(self.state())

@@ -33,6 +33,16 @@ def known_architectures() -> list[str]:
     return sorted({*ARCHITECTURES, *KNOWN})
 
 
+def is_callable(name: str) -> bool:
+    """Whether `name` stands for code of the user.
+
+    Example:
+        >>> is_callable("resnet20"), is_callable("mine/net.py:make")
+        (False, True)
+    """
+    return name not in known_architectures() and CALLABLE.fullmatch(name) is not None
+
+
 def check_architecture(name: str) -> None:
     """Raise ValueError, with the nearest known name, if `name` means nothing; imports nothing."""
     known = known_architectures()

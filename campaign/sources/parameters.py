@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from campaign.lazy import torch
+from campaign.networks.raw import raw_parameters
 from campaign.sources.architectures import ARCHITECTURES
 from campaign.sources.known import COUNTS_FILE, KINDS
 
@@ -30,7 +32,7 @@ def parameter_kinds(model: nn.Module) -> dict[str, str]:
         {'0.weight': 'weights', '0.bias': 'biases', '1.weight': 'norms', '1.bias': 'norms'}
     """
     kinds = {}
-    for name, _ in model.named_parameters():
+    for name in raw_parameters(model):
         owner, _, leaf = name.rpartition(".")
         kinds[name] = _kind(model.get_submodule(owner), leaf)
     return kinds
@@ -85,6 +87,13 @@ def build_empty(name: str, num_classes: int) -> nn.Module:
     """A known architecture with its parameters on the meta device: no memory, no time."""
     from campaign.sources.networks import build_network
 
+    with empty_parameters():
+        return build_network(name, num_classes)
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """Networks that are built inside have their parameters on the meta device."""
     module = torch.nn.Module
     register = module.register_parameter
 
@@ -95,7 +104,7 @@ def build_empty(name: str, num_classes: int) -> nn.Module:
 
     module.register_parameter = register_empty  # type: ignore[method-assign]
     try:
-        return build_network(name, num_classes)
+        yield
     finally:
         module.register_parameter = register  # type: ignore[method-assign]
 

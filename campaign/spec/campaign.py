@@ -19,7 +19,6 @@ from pydantic import (
     field_validator,
 )
 
-from campaign.faults import FAULTS, FaultModel
 from campaign.formats import FORMATS, NumberFormat
 from campaign.methods import METHODS, Method
 from campaign.sources import DATASETS, MODELS, DatasetSource, ModelSource
@@ -27,6 +26,8 @@ from campaign.spec import axes, forms
 from campaign.spec.choice import Choice, chooser, each, problems_error
 from campaign.spec.precision import PrecisionSpec
 from campaign.spec.roles import Section, axis, execution, identity
+from campaign.spec.training import TrainingSpec
+from campaign.spec.vary import BitIndex, Fault, Lifetime, NotBool, Vary
 
 DEFAULT_SEEDS = 50
 """Seeds of a grid that says nothing of them."""
@@ -46,19 +47,15 @@ def _registered(kind: str) -> WithJsonSchema:
 
 Dtype = Annotated[Choice[NumberFormat], PlainValidator(chooser(FORMATS)), _registered("dtype")]
 Protection = Annotated[Stack, PlainValidator(_stack), _registered("stack")]
-Fault = Annotated[Choice[FaultModel], PlainValidator(chooser(FAULTS)), _registered("fault")]
 Model = Annotated[
     Choice[ModelSource], PlainValidator(chooser(MODELS, titled=True)), _registered("model")
 ]
 Dataset = Annotated[
     Choice[DatasetSource], PlainValidator(chooser(DATASETS, titled=True)), _registered("dataset")
 ]
-NotBool = BeforeValidator(axes.number)
 Count = Annotated[int, Field(ge=1), NotBool]
-BitIndex = Annotated[int, Field(ge=0), NotBool]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBool]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
-Lifetime = Literal["persistent"] | Count
 Ber = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NotBool]
 Nonfinite = Literal["propagate", "zero", "clamp"]
 Bers = Annotated[
@@ -114,6 +111,8 @@ class Rule(Section):
     method: Names | None = axis(None, "Stacks, as rows call them.")
     t: TList = axis(None, "Values of t.")
     nonfinite: Nonfinites | None = axis(None, "Non-finite policies.")
+    fault: Names | None = axis(None, "Fault models, as rows call them.")
+    targets: Names | None = axis(None, "What is exposed, as rows call it.")
     ber: Bers | None = axis(None, "Bit error rates.")
     seed: SeedValues = axis(None, "Seeds.")
 
@@ -126,6 +125,7 @@ class SubGrid(Section):
     method: Protections | None = axis(None, "Stacks of protections.")
     t: TsOrNone = axis(None, "Weight-scaling targets.")
     nonfinite: Nonfinites | None = axis(None, "Non-finite policies.")
+    vary: Vary | None = axis(None, "Fault models, lifetimes and targets.")
     ber: Bers | None = axis(None, "Bit error rates.")
     seeds: SeedsOrNone = axis(None, "Seeds.")
 
@@ -154,6 +154,9 @@ class Grid(Section):
         ["propagate"],
         "What a NaN or infinite weight or activation reads as: propagate, zero, clamp (to the "
         "largest fault-free magnitude of the tensor).",
+    )
+    vary: Vary | None = axis(
+        None, "Fault models, lifetimes and targets in place of the campaign's one of each."
     )
     clean: bool = axis(True, "Add BER 0, the fault-free trial, to every setup.")
     exclude: Rules = axis([], "Points to leave out.")
@@ -208,8 +211,8 @@ class EvaluationSpec(Section):
     )
     batch_size: Count | Literal["auto"] = execution(
         "auto",
-        "Images a forward pass; auto goes by the cache on a CPU, and takes many on a GPU, fewer "
-        "where its memory does not hold them.",
+        "Images a forward pass, halved where memory does not hold them; auto goes by the cache on "
+        "a CPU, and takes many on a GPU.",
     )
     metrics: Metrics = execution(
         ["top1"], "Which accuracies tables and figures show; rows count both."
@@ -233,6 +236,12 @@ class EngineSpec(Section):
     )
     batch_seconds: Seconds = execution(3.0, "How long one batch of trials should take.")
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")
+    patience_seconds: Seconds = execution(
+        300.0, "Silence of a busy worker after which it is asked whether it lives."
+    )
+    grace_seconds: Seconds = execution(
+        30.0, "How long trials in flight are waited for after Ctrl-C or SIGTERM."
+    )
 
 
 class OutputSpec(Section):
@@ -269,6 +278,9 @@ class CampaignSpec(Section):
     )
     profile: ProfileSpec | None = identity(
         None, "Images to learn bounds or attacks from, for the methods and fault models that do."
+    )
+    training: TrainingSpec | None = identity(
+        None, "How networks are trained for the methods that ask for it."
     )
     precision: PrecisionSpec | None = identity(
         None,

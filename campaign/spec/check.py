@@ -6,12 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from campaign.faults import FaultModel
 from campaign.registry import nearest
 from campaign.spec.campaign import DEFAULT_SEEDS, CampaignSpec, Grid, Rule, Stack, SubGrid
 from campaign.spec.check_targets import check_targets
+from campaign.spec.check_training import check_training
+from campaign.spec.check_vary import check_vary, fault_path, parts_of
 from campaign.spec.expand import Path, candidates, expand, t_values
 from campaign.spec.grid import Setup
 from campaign.spec.rules import bare_method, left_out, matches_setup
+from campaign.spec.variants import faults_of, lifetimes_of
 
 Problem = tuple[Path, str]
 
@@ -23,6 +27,8 @@ def check(spec: CampaignSpec) -> list[Problem]:
         *_stacks(spec.grid, ("grid",)),
         *_axis_t(spec),
         *check_targets(spec),
+        *check_training(spec),
+        *check_vary(spec),
         *_rates(spec),
         *_precision(spec),
         *(p for i, part in enumerate(spec.grid.include) for p in _included(spec, part, i)),
@@ -104,14 +110,20 @@ def _dtypes_without_t(grid: Grid, part: Grid | SubGrid, path: Path) -> Iterator[
 
 def _rates(spec: CampaignSpec) -> Iterator[Problem]:
     """More than one rate above 0 for a fault model that flips as much at any."""
-    fault = spec.fault.value
-    parts: list[tuple[Grid | SubGrid, Path]] = [(spec.grid, ("grid",))]
-    parts += [(part, ("grid", "include", i)) for i, part in enumerate(spec.grid.include)]
-    rates = [(path, ber) for part, path in parts for ber in part.ber or () if ber > 0]
-    others = dict.fromkeys(path for path, ber in rates if ber != rates[0][1])
-    for path in others if not fault.takes_ber else ():
-        text = f"{fault.label} flips as many bits at any rate; give one rate above 0"
-        yield (*path, "ber"), text
+    parts = [(part, path, part.ber or spec.grid.ber) for part, path in parts_of(spec)]
+    for fault in _faults(spec):
+        held = [(p, path, bers) for p, path, bers in parts if fault in faults_of(spec, p)]
+        rates = [(p, path, ber) for p, path, bers in held for ber in bers if ber > 0]
+        others = {path: part for part, path, ber in rates if ber != rates[0][2]}
+        for path, part in others.items() if not fault.takes_ber else ():
+            text = f"{fault.label} flips as many bits at any rate; give one rate above 0"
+            yield (*(path if part.ber else ("grid",)), "ber"), text
+
+
+def _faults(spec: CampaignSpec) -> list[FaultModel]:
+    """Every fault model of the campaign, each once."""
+    found = [fault for part, _ in parts_of(spec) for fault in faults_of(spec, part)]
+    return list(dict.fromkeys(found))
 
 
 def _precision(spec: CampaignSpec) -> Iterator[Problem]:
@@ -123,8 +135,11 @@ def _precision(spec: CampaignSpec) -> Iterator[Problem]:
         text = f"got {chosen.min_seeds}, more than max_seeds, which is {chosen.max_seeds}"
         yield ("precision", "min_seeds"), text
     judged = "precision judges a fault map on a sample of the images"
-    if spec.lifetime != "persistent":
-        yield ("lifetime",), f"{judged}, a lifetime counts all of them; leave one of the two out"
+    for part, path in parts_of(spec):
+        if lifetimes_of(spec, part) != [None]:
+            at = (*path, "vary", "lifetime") if part.vary and part.vary.lifetime else ("lifetime",)
+            yield at, f"{judged}, a lifetime counts all of them; leave one of the two out"
+            break
     if spec.targets.activations:
         yield ("targets", "activations"), f"{judged}, activations are struck in all; leave one out"
     if not (spec.grid.clean or 0.0 in spec.grid.ber):
@@ -174,10 +189,11 @@ def _refusals(spec: CampaignSpec) -> Iterator[Problem]:
 
 def _fault(spec: CampaignSpec) -> Iterator[Problem]:
     """A fault model without a meaning for what is exposed."""
-    for _, setup, _ in candidates(spec):
+    seen: dict[Problem, None] = {}
+    for _, setup, part in candidates(spec):
         if setup.fault_refusal is not None:
-            yield ("fault",), setup.fault_refusal
-            return
+            seen[fault_path(spec, part, setup.fault.label), setup.fault_refusal] = None
+    yield from seen
 
 
 def _compute(spec: CampaignSpec) -> Iterator[Problem]:
@@ -198,9 +214,11 @@ def _learners(spec: CampaignSpec) -> Iterator[Problem]:
     if spec.profile is not None:
         return
     seen: dict[str, Path] = {}
-    for path, setup, _ in candidates(spec):
+    for path, setup, part in candidates(spec):
         if (learner := setup.needs_profile) is not None:
-            seen.setdefault(learner, path if learner != spec.fault.value.name else ("fault",))
+            is_fault = learner == setup.fault.name
+            at = fault_path(spec, part, setup.fault.label) if is_fault else path
+            seen.setdefault(learner, at)
     for learner, path in seen.items():
         yield (
             path,
@@ -211,16 +229,19 @@ def _learners(spec: CampaignSpec) -> Iterator[Problem]:
 
 def _seeds(spec: CampaignSpec) -> Iterator[Problem]:
     """More than one seed for a fault model that chooses the same bits with any."""
-    fault, images = spec.fault.value, 0 if spec.profile is None else spec.profile.images
-    if spec.lifetime != "persistent" or not fault.ignores_seed(images):
-        return
-    parts: list[tuple[Grid | SubGrid, Path]] = [(spec.grid, ("grid",))]
-    parts += [(part, ("grid", "include", i)) for i, part in enumerate(spec.grid.include)]
-    seeds = [(path, part.seeds) for part, path in parts if part.seeds is not None]
-    for path, given in seeds:
-        if len(given) > 1 or given[0] != seeds[0][1][0]:
-            text = f"{fault.label} flips the same bits with every seed; give one seed: seeds: 1"
-            yield (*path, "seeds"), text
+    images = 0 if spec.profile is None else spec.profile.images
+    for fault in _faults(spec):
+        parts = [
+            (path if part.seeds is not None else ("grid",), part.seeds or spec.grid.seeds)
+            for part, path in parts_of(spec)
+            if fault in faults_of(spec, part) and None in lifetimes_of(spec, part)
+        ]
+        if not fault.ignores_seed(images):
+            continue
+        for path, given in dict(parts).items():
+            if len(given) > 1 or given[0] != parts[0][1][0]:
+                text = f"{fault.label} flips the same bits with every seed; give one seed: seeds: 1"
+                yield (*path, "seeds"), text
 
 
 def _by(setup: Setup) -> str:
@@ -237,6 +258,8 @@ def _rules(spec: CampaignSpec) -> Iterator[Problem]:
         "method": list(dict.fromkeys(setup.method for setup in setups)),
         "t": list(dict.fromkeys(f"{setup.t:g}" for setup in setups if setup.t is not None)),
         "nonfinite": list(dict.fromkeys(setup.nonfinite for setup in setups)),
+        "fault": list(dict.fromkeys(setup.fault_name for setup in setups)),
+        "targets": list(dict.fromkeys(setup.targets.label for setup in setups)),
     }
     for place, rule in enumerate(spec.grid.exclude):
         at = ("grid", "exclude", place)

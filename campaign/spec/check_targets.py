@@ -24,7 +24,7 @@ def check_targets(spec: CampaignSpec) -> Iterator[tuple[Path, str]]:
         for key in ("exempt_bits", "only_bits")
         for place, bit in enumerate(getattr(targets, key))
         for fmt in formats
-        if (text := _unknown_bit(fmt, bit)) is not None
+        if (text := unknown_bit(fmt, bit)) is not None
     ]
     yield from unknown
     for fmt in formats if not unknown else ():
@@ -57,7 +57,8 @@ def _dtypes(spec: CampaignSpec) -> list[NumberFormat]:
     return list({fmt.label: fmt for fmt in found}.values())
 
 
-def _unknown_bit(fmt: NumberFormat, bit: int | str) -> str | None:
+def unknown_bit(fmt: NumberFormat, bit: int | str) -> str | None:
+    """Why a format has no such bit, class of bits or field; None where it has."""
     if isinstance(bit, int):
         known = 0 <= bit < fmt.width
         return None if known else f"{fmt.label} has no bit {bit}; allowed: 0..{fmt.width - 1}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from campaign.formats import NumberFormat
 from campaign.methods import Method
 from campaign.spec.campaign import CampaignSpec, Grid, SubGrid
-from campaign.spec.grid import Point, Profile, Setup, Targets, points_of
+from campaign.spec.grid import Point, Profile, Setup, Training, points_of
 from campaign.spec.rules import left_out, of_points
+from campaign.spec.variants import variants_of
+from campaign.training.job import trained_part
 
 Path = tuple[str | int, ...]
 
@@ -36,17 +38,18 @@ class SetupGrid:
         """How many trials there are."""
         return sum(len(cell.seeds) for cell in self.cells)
 
-    def points(self) -> Iterator[Point]:
-        """Every trial, by BER and then seed."""
+    def points(self, wanted: Callable[[str], bool] | None = None) -> Iterator[Point]:
+        """Every trial, or those whose id is `wanted`, by BER and then seed."""
         for cell in self.cells:
-            yield from points_of(self.setup, [cell.ber], cell.seeds)
+            yield from points_of(self.setup, [cell.ber], cell.seeds, wanted)
 
 
 def expand(spec: CampaignSpec) -> list[SetupGrid]:
     """The grid of `spec`: product of the axes, less ``exclude``, plus ``include``.
 
     The setups have no id yet (see `campaign.spec.identity.identify`): that needs the digests of
-    checkpoints and data, this needs no files.
+    checkpoints and data, this needs no files, but for a network that must be built to name its
+    layers (``vary: {layers: each}``).
     """
     setups: dict[Path, Setup] = {}
     cells: dict[Path, dict[float, Sequence[int]]] = {}
@@ -85,12 +88,13 @@ def _setups(
     models = [choice for choice in spec.models if _wanted(part, choice.title or choice.value.label)]
     dtypes = [choice.value for choice in part.dtype or grid.dtype]
     at = (*path, "method") if part.method else ("grid", "method")
-    targets = targets_of(spec)
     for model, dtype, (place, choices), policy in product(
         models, dtypes, enumerate(part.method or grid.method), part.nonfinite or grid.nonfinite
     ):
         stack = tuple(choice.value for choice in choices if choice.value.name != "none")
-        for t in _targets_t(part.t or grid.t or {}, dtype, stack):
+        values = _targets_t(part.t or grid.t or {}, dtype, stack)
+        variants = variants_of(spec, part, model.value, dtype)
+        for t, variant, training in product(values, variants, trainings_of(spec, stack)):
             yield (
                 (*at, place),
                 Setup(
@@ -104,38 +108,42 @@ def _setups(
                     stack=tuple(_with_t(method, t) for method in stack),
                     t=t,
                     nonfinite=policy,
-                    fault_name=_fault_name(spec),
-                    fault=spec.fault.value,
-                    targets=targets,
+                    fault_name=variant.fault_name,
+                    fault=variant.fault,
+                    targets=variant.targets,
                     subset=spec.evaluation.subset,
                     profile=_profile(spec),
-                    lifetime=None if spec.lifetime == "persistent" else spec.lifetime,
+                    lifetime=variant.lifetime,
                     fold_batchnorm=spec.fold_batchnorm,
                     compute=spec.evaluation.compute,
                     sampled=spec.precision is not None,
+                    training=training,
                 ),
                 part,
             )
 
 
-def targets_of(spec: CampaignSpec) -> Targets:
-    """The targets of `spec` as the core takes them."""
-    chosen = spec.targets
-    kinds = ("weights", "biases", "norms", "other")
-    return Targets(
-        kinds=tuple(kind for kind in kinds if getattr(chosen, kind)),
-        include=tuple(chosen.include),
-        exclude=tuple(chosen.exclude),
-        exempt_bits=tuple(chosen.exempt_bits),
-        only_bits=tuple(chosen.only_bits),
-        activations=chosen.activations,
-    )
+def trainings_of(spec: CampaignSpec, stack: tuple[Method, ...]) -> list[Training | None]:
+    """The trainings of a stack, one for each of ``training.seeds``; None alone where it has none.
+
+    None stands for what `campaign.spec.check` refuses, too: no section, or an unknown recipe.
+    """
+    chosen, methods = spec.training, trained_part(stack)
+    if chosen is None or not methods:
+        return [None]
+    name = recipe_name(methods)
+    recipe = chosen.recipe_named(name)
+    if recipe is None:
+        return [None]
+    called = name or (chosen.recipe if isinstance(chosen.recipe, str) else "")
+    source = chosen.dataset
+    title = source.title or source.value.label
+    return [Training(called, recipe, title, source.value, seed) for seed in chosen.seeds]
 
 
-def _fault_name(spec: CampaignSpec) -> str:
-    """The fault model in rows, with the lifetime of its maps where they are transient."""
-    name = spec.fault.value.label
-    return name if spec.lifetime == "persistent" else f"{name} every {spec.lifetime} images"
+def recipe_name(methods: Iterable[Method]) -> str | None:
+    """The recipe that trained methods name themselves, None for the default one."""
+    return next((name for m in methods if (name := getattr(m, "recipe", None))), None)
 
 
 def _profile(spec: CampaignSpec) -> Profile | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,6 +11,7 @@ from campaign.formats import NumberFormat
 from campaign.methods import Method
 from campaign.methods.base import stack_label
 from campaign.sources import DatasetSource, ModelSource
+from campaign.spec.trained import Training as Training
 from campaign.text import t_text
 
 
@@ -101,6 +102,7 @@ class Setup:
         fold_batchnorm: Whether BatchNorm is folded into the layers before it.
         compute: The arithmetic of the forward pass: ``fp32``, ``bf16``, ``fp16`` or ``tf32``.
         sampled: Whether each trial under faults is judged on a sample of images of its own.
+        training: How the network is trained first; None where no method asks for it.
     """
 
     setup_id: str
@@ -122,6 +124,7 @@ class Setup:
     fold_batchnorm: bool = False
     compute: str = "fp32"
     sampled: bool = False
+    training: Training | None = None
 
     @property
     def method(self) -> str:
@@ -132,12 +135,19 @@ class Setup:
     def key(self) -> tuple[str | int, ...]:
         """What tells it from the other setups of one campaign."""
         t = "" if self.t is None else repr(self.t)
-        return (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        seed = "" if self.train_seed is None else self.train_seed
+        held = (self.model_name, self.dtype.label, self.method, t, self.nonfinite)
+        return (*held, self.fault_name, self.targets.label, seed)
+
+    @property
+    def train_seed(self) -> int | None:
+        """The seed of its training, None where there is none."""
+        return None if self.training is None else self.training.seed
 
     @property
     def needs_profile(self) -> str | None:
         """Who learns from the profile split, None where nobody does."""
-        learners = [m.name for m in self.stack if m.observes or m.differentiates]
+        learners = [m.name for m in self.stack if (m.observes and not m.fits) or m.differentiates]
         learners += [self.fault.name] if self.fault.learns else []
         if self.targets.activations and self.dtype.largest is None:
             learners.append(f"the scale of activations in {self.dtype.label}")
@@ -194,6 +204,7 @@ class Setup:
         """Such as ``resnet18 · fp32 · weight_scaling · t=2``; what is as usual goes unsaid."""
         parts = [self.model_name, self.dtype.label, self.method]
         parts += [] if self.t is None else [f"t={t_text(self.t)}"]
+        parts += [] if self.train_seed is None else [f"train_seed={self.train_seed}"]
         variants = {
             "nonfinite": (self.nonfinite, "propagate"),
             "fault": (self.fault_name, "bit_flip"),
@@ -204,7 +215,7 @@ class Setup:
         return " · ".join(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """One trial of a setup.
 
@@ -247,12 +258,23 @@ def held_point(setup: Setup, trial_id: str, ber: float, seed: int) -> Point:
     return Point(trial_id, ber, seed, int(images) if images else None)
 
 
-def _trial_id(setup: Setup, ber: float, seed: int) -> str:
+def _trial_id(setup: Setup, ber: float, seed: int | str) -> str:
     return f"{setup.setup_id}-{ber!r}-{seed}"
 
 
-def points_of(setup: Setup, bers: Sequence[float], seeds: Sequence[int]) -> Iterator[Point]:
-    """Every point of a setup; BER 0 has the one seed 0, because nothing is drawn."""
+def points_of(
+    setup: Setup,
+    bers: Sequence[float],
+    seeds: Sequence[int],
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[Point]:
+    """Every point of a setup, or those whose id is `wanted`.
+
+    BER 0 has the one seed 0, because nothing is drawn.
+    """
     for ber in bers:
+        alike = _trial_id(setup, ber, "")
         for seed in seeds if ber > 0 else (0,):
-            yield Point(_trial_id(setup, ber, seed), ber, seed)
+            trial_id = f"{alike}{seed}"
+            if wanted is None or wanted(trial_id):
+                yield Point(trial_id, ber, seed)

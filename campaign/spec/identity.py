@@ -15,6 +15,13 @@ from campaign.methods import Method
 from campaign.registry import changed_options
 from campaign.spec.expand import SetupGrid
 from campaign.spec.grid import Setup
+from campaign.spec.trained import with_digest
+
+VARIED = ("fault", "targets", "lifetime")
+"""What a grid may vary although it is one value for most campaigns."""
+SEVERAL = "any of"
+NAMED = {"models": "model", "recipes": "recipe", "trained_on": "training"}
+"""Sections of an identity that hold things by name, and what one of these is called."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,14 @@ class Digests:
         dataset: Of the images and labels.
         fault: Of the file that the fault model reads, None where it reads none.
         profile: Of the dataset that the profile split is from, None where it has none of its own.
+        training: Of the images that networks are trained on, None where none is.
     """
 
     models: Mapping[str, str]
     dataset: str
     fault: str | None = None
     profile: str | None = None
+    training: str | None = None
 
 
 def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
@@ -49,13 +58,14 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         "fault": component(setup.fault),
         "targets": changed_options(setup.targets),
         **({} if setup.t is None else {"t": setup.t}),
-        **({} if digests.fault is None else {"fault_file": digests.fault}),
+        **({} if setup.fault.reads is None else {"fault_file": digests.fault}),
         **({} if setup.subset is None else {"subset": setup.subset}),
         **({} if setup.lifetime is None else {"lifetime": setup.lifetime}),
         **({"fold_batchnorm": True} if setup.fold_batchnorm else {}),
         **({} if setup.compute == "fp32" else {"compute": setup.compute}),
         **({"images": "a sample for each seed"} if setup.sampled else {}),
         **_profile(setup, digests),
+        **({} if setup.training is None else {"training": setup.training.digest}),
     }
 
 
@@ -102,12 +112,13 @@ def setup_id(setup: Setup, digests: Digests) -> str:
 
 def identify(grids: Iterable[SetupGrid], digests: Digests) -> list[SetupGrid]:
     """The same setups with their ids."""
-    return [
-        dataclasses.replace(
-            grid, setup=dataclasses.replace(grid.setup, setup_id=setup_id(grid.setup, digests))
-        )
-        for grid in grids
-    ]
+    found = []
+    for grid in grids:
+        checkpoint = digests.models[grid.setup.model_name]
+        setup = with_digest(grid.setup, model=checkpoint, dataset=digests.training or "")
+        named = dataclasses.replace(setup, setup_id=setup_id(setup, digests))
+        found.append(dataclasses.replace(grid, setup=named))
+    return found
 
 
 def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
@@ -117,8 +128,8 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
     """
     listed = list(grids)
     shared = setup_identity(listed[0].setup, digests)
-    keys = ("semantics", "dataset", "data", "fault", "targets", "subset")
-    rare = ("fault_file", "lifetime", "fold_batchnorm", "compute", "images", "held_out")
+    keys = ("semantics", "dataset", "data", "subset")
+    rare = ("fold_batchnorm", "compute", "images", "held_out")
     models = {
         grid.setup.model_name: {
             "checkpoint": digests.models[grid.setup.model_name],
@@ -127,11 +138,71 @@ def campaign_identity(grids: Iterable[SetupGrid], digests: Digests) -> dict[str,
         for grid in listed
     }
     recorded = {key: shared[key] for key in rare if key in shared}
-    return {**{key: shared.get(key) for key in keys}, **recorded, "models": models}
+    recorded |= {} if digests.fault is None else {"fault_file": digests.fault}
+    return {
+        **{key: shared.get(key) for key in keys},
+        **recorded,
+        **_varied(listed),
+        **_recipes(listed, digests),
+        "models": models,
+    }
+
+
+def _recipes(grids: Iterable[SetupGrid], digests: Digests) -> dict[str, Any]:
+    """What networks are trained on, and each recipe's content; nothing where none is trained."""
+    held = [grid.setup.training for grid in grids if grid.setup.training is not None]
+    if not held:
+        return {}
+    return {
+        "recipes": {
+            each.recipe_name or "in place": {"digest": each.recipe.digest} for each in held
+        },
+        "trained_on": {"images": {"digest": digests.training}},
+    }
+
+
+def _varied(grids: Iterable[SetupGrid]) -> dict[str, Any]:
+    """What a grid may vary: the one value, or all of them in order."""
+    found: dict[str, list[Any]] = {"fault": [], "targets": [], "lifetime": []}
+    for setup in {
+        (g.setup.fault, g.setup.targets, g.setup.lifetime): g.setup for g in grids
+    }.values():
+        values = (component(setup.fault), changed_options(setup.targets), setup.lifetime)
+        for held, value in zip(found.values(), values, strict=True):
+            held += [] if value in held else [value]
+    return _written(found)
+
+
+def _written(found: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """A lone value as it is, several as a mapping; a lifetime for ever alone goes unsaid."""
+    return {
+        key: values[0] if len(values) == 1 else {SEVERAL: values}
+        for key, values in found.items()
+        if key != "lifetime" or values != [None]
+    }
+
+
+def _values(identity: Mapping[str, Any], key: str) -> list[Any]:
+    """The values of a key that a grid may vary, as they are read back."""
+    held = _plain(identity.get(key))
+    return list(held[SEVERAL]) if isinstance(held, dict) and SEVERAL in held else [held]
+
+
+def widened(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """`held` with what is named and the values of axes that `new` adds, where nothing drifts."""
+    values = {key: _values(held, key) for key in VARIED}
+    for key, known in values.items():
+        known += [value for value in _values(new, key) if value not in known]
+    named = {
+        key: {**held.get(key, {}), **new.get(key, {})} for key in NAMED if key in {*held, *new}
+    }
+    kept = {key: value for key, value in held.items() if key not in VARIED}
+    file = {"fault_file": new["fault_file"]} if "fault_file" in new else {}
+    return dict(_plain({**kept, **file, **_written(values), **named}))
 
 
 def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each identity that differs; models are compared where both have them.
+    """One line for each identity that differs; models and recipes are compared where both are.
 
     Example:
         >>> drift({"fault": "bit_flip", "models": {}}, {"fault": "burst", "models": {}})
@@ -139,13 +210,21 @@ def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """
     lines = [
         f"{key}: the results have {_short(held.get(key))}, the spec asks for {_short(new.get(key))}"
-        for key in sorted({*held, *new} - {"models"})
-        if _plain(held.get(key)) != _plain(new.get(key))
+        for key in sorted({*held, *new} - set(NAMED))
+        if _differs(held, new, key)
     ]
-    for name in sorted(set(held.get("models", {})) & set(new.get("models", {}))):
-        old, now = held["models"][name], new["models"][name]
+    for section, kind in NAMED.items():
+        lines += _drift_of_parts(kind, held.get(section, {}), new.get(section, {}))
+    return lines
+
+
+def _drift_of_parts(kind: str, held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The lines of what is named: compared where both have it."""
+    lines = []
+    for name in sorted(set(held) & set(new)):
+        old, now = held[name], new[name]
         lines += [
-            f"model {name}, {key}: the results have {_short(old.get(key))}, "
+            f"{kind} {name}, {key}: the results have {_short(old.get(key))}, "
             f"the spec asks for {_short(now.get(key))}"
             for key in sorted({*old, *now})
             if _plain(old.get(key)) != _plain(now.get(key))
@@ -153,7 +232,20 @@ def drift(held: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _plain(value: object) -> object:
+def _differs(held: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
+    """Whether rows of both have nothing in common here; values of an axis may come and go."""
+    if key in VARIED:
+        return all(value not in _values(held, key) for value in _values(new, key))
+    if key == "fault_file" and not (key in held and key in new):
+        return not _several_faults(held, new)
+    return bool(_plain(held.get(key)) != _plain(new.get(key)))
+
+
+def _several_faults(*identities: Mapping[str, Any]) -> bool:
+    return any(len(_values(identity, "fault")) > 1 for identity in identities)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON holds
     return json.loads(json.dumps(value))
 
 

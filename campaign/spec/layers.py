@@ -12,7 +12,14 @@ from campaign.registry import nearest
 from campaign.spec.choice import Path
 from campaign.spec.document import Node, Place, Problem, dotted, parse
 
-_CHOICES = {("dataset",), ("fault",), ("models",), ("grid", "dtype"), ("grid", "method")}
+_CHOICES = {
+    ("dataset",),
+    ("fault",),
+    ("models",),
+    ("grid", "dtype"),
+    ("grid", "method"),
+    ("grid", "vary", "fault"),
+}
 """Where a mapping is a name with options: another name replaces, the same name merges."""
 _KEY = re.compile(r"[^.\[\]=]+(\.[^.\[\]=]+|\[\d+\])*")
 

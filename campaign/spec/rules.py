@@ -27,6 +27,8 @@ def matches_setup(rule: Rule, setup: Setup) -> bool:
         and _named(rule.dtype, setup.dtype.label)
         and (_named(rule.method, setup.method) or _named(rule.method, bare_method(setup)))
         and (rule.nonfinite is None or setup.nonfinite in rule.nonfinite)
+        and _named(rule.fault, setup.fault_name)
+        and _named(rule.targets, setup.targets.label)
         and (rule.t is None or any(_same_t(value, setup) for value in rule.t))
     )
 

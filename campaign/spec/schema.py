@@ -14,6 +14,7 @@ from campaign.methods import METHODS
 from campaign.registry import Registry, options_of
 from campaign.sources import DATASETS, MODELS
 from campaign.spec.campaign import CampaignSpec
+from campaign.training.recipe import EarlyStop, Recipe
 
 Schema: TypeAlias = dict[str, Any]
 _NOTES = ("description", "default", "examples", "enumDescriptions")
@@ -80,7 +81,23 @@ def _components(defs: Schema) -> Schema:
     one = {"$ref": "#/$defs/method"}
     several = {"type": "array", "items": one, "minItems": 1}
     stack = {"description": "One protection, or a stack of them.", "anyOf": [one, several]}
-    return {**made, "stack": stack}
+    return {**made, "stack": stack, "recipe": _recipe(defs)}
+
+
+def _recipe(defs: Schema) -> Schema:
+    """How networks are trained; nested definitions are added to `defs`."""
+    schema = Recipe.model_json_schema()
+    parts = schema.pop("$defs", {})
+    defs |= {cls.__name__: _described(cls, parts[cls.__name__]) for cls in (EarlyStop,)}
+    return _described(Recipe, schema)
+
+
+def _described(cls: type[Any], schema: Schema) -> Schema:
+    """The schema with what the docstring of `cls` says of it and of its fields."""
+    told, summary = _argument_docs(cls), (inspect.getdoc(cls) or "").split("\n")[0]
+    fields = schema["properties"].items()
+    described = {key: {**held, "description": told.get(key, "")} for key, held in fields}
+    return {**schema, "description": summary, "properties": described}
 
 
 def _component(registry: Registry[Any], titled: bool, defs: Schema) -> Schema:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from campaign.faults import Stream
 from campaign.lazy import torch
 from campaign.sources import Images, Preprocess
+from campaign.sources.pixels import normalise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,13 +88,6 @@ class TestSet:
         end = start + self.batch_size
         part = self.pixels[start : end if stop is None else min(end, stop)]
         return part if part.is_floating_point() else normalise(part, self.preprocess)
-
-
-def normalise(pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """(pixel / divisor - mean) / std per channel, float32, in torchvision's order of operations."""
-    mean = torch.tensor(preprocess.mean, device=pixels.device).view(1, -1, 1, 1)
-    std = torch.tensor(preprocess.std, device=pixels.device).view(1, -1, 1, 1)
-    return (pixels.to(torch.float32) / preprocess.divisor - mean) / std
 
 
 def chosen_images(count: int, subset: int | None, held_out: int = 0) -> NDArray[np.int64]:

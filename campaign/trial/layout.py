@@ -37,19 +37,20 @@ class Placed(NamedTuple):
     batch_size: int
     """Images a forward pass."""
     adapts: bool
-    """Whether `batch_size` is a wish: the fewest equal batches of at most as many are made, and
-    smaller ones where memory does not hold them."""
+    """Whether `batch_size` is a wish: the fewest equal batches of at most as many are made."""
 
     def batch_sizes(self, count: int) -> Iterator[int]:
-        """How many of `count` images to compute at once: first choice first."""
-        if not self.adapts:
-            yield self.batch_size
-            return
-        size = even_batches(count, self.batch_size)
+        """How many of `count` images to compute at once: first choice first, halved thereafter."""
+        size = even_batches(count, self.batch_size) if self.adapts else self.batch_size
         yield size
         while size > 1:
             size //= 2
             yield size
+
+
+def device_name(device: torch.device) -> str:
+    """How rows call a device, such as ``cpu`` or ``cuda:NVIDIA H200``."""
+    return "cpu" if device.type == "cpu" else f"cuda:{torch.cuda.get_device_name(device)}"
 
 
 def may_lie_otherwise(setup: Setup, device: torch.device) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ from campaign.faults import Exposed, FaultModel, FieldKey
 from campaign.formats import NumberFormat
 from campaign.lazy import np, torch
 from campaign.methods import Method, State
+from campaign.methods.recalled import recalled
 from campaign.spec.exposure import NOTHING_EXEMPT, Exempt
 from campaign.trial.counting import counted
 
@@ -114,7 +115,14 @@ class Reading(NamedTuple):
     nonfinite: int
 
 
-def write(name: str, weight: Tensor, storage: Storage, *, gradient: Tensor | None = None) -> Stored:
+def write(
+    name: str,
+    weight: Tensor,
+    storage: Storage,
+    *,
+    gradient: Tensor | None = None,
+    learnt: Sequence[State] = (),
+) -> Stored:
     """Store a trained weight.
 
     Args:
@@ -122,6 +130,8 @@ def write(name: str, weight: Tensor, storage: Storage, *, gradient: Tensor | Non
         weight: float32, any shape, finite.
         storage: How to store it.
         gradient: Of the loss of the trained network, for methods that differentiate.
+        learnt: What each trained method of the stack learnt, in their order; nothing where the
+            network was not trained for it.
 
     Raises:
         ValueError: If the weight holds NaN or infinity, a method cannot protect it, or it reads
@@ -129,7 +139,8 @@ def write(name: str, weight: Tensor, storage: Storage, *, gradient: Tensor | Non
     """
     if not bool(weight.isfinite().all()):
         raise ValueError(f"{name}: the trained weight holds NaN or infinity; repair the checkpoint")
-    stack = tuple(method.choose(weight, gradient) for method in storage.stack)
+    known = recalled(storage.stack, learnt, name)
+    stack = tuple(method.choose(weight, gradient) for method in known)
     value, states = weight, []
     for method in stack:
         try:

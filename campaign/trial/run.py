@@ -47,16 +47,19 @@ class Tally:
         self.digest = hashlib.blake2b(digest_size=8)
 
     def add(self, faults: Touched | Hit) -> None:
+        """Count what was struck."""
         self.bits += faults.flipped_bits
         self.words += faults.flipped_words
         self.digest.update(faults.digest)
 
     def note(self, reading: Touched) -> None:
+        """Count what decoders and readers met."""
         self.corrected += reading.corrected
         self.detected += reading.detected
         self.nonfinite += reading.nonfinite
 
     def outcome(self, counts: Counts) -> Outcome:
+        """All of it, with what the network answered."""
         return Outcome(
             counts,
             self.bits,

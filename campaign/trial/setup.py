@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from campaign.lazy import torch
-from campaign.methods import Method, State
+from campaign.methods import State
+from campaign.methods.recalled import unexposed
 from campaign.networks.fold import fold_batchnorm
-from campaign.networks.sites import Site, Visit, in_turn
 from campaign.networks.stages import cut
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.exposure import Exempt
@@ -22,6 +22,7 @@ from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
 from campaign.trial.evaluate import Counts, Judge, TestSet, by_margin, judge
 from campaign.trial.forward import Forward
+from campaign.trial.guarded import guarded
 from campaign.trial.known import Known
 from campaign.trial.memory import Storage, Stored, constant_bits, exposed_bits, write
 from campaign.trial.neurons import Neurons
@@ -45,12 +46,15 @@ class Network:
         trained: Parameters by name, float32, as trained.
         kinds: Kind of each parameter: weights, biases, norms, other.
         buffers: Buffers by name, such as the running statistics of BatchNorm, as trained.
+        learnt: What each trained method of its setups learnt, in the order of the stack; nothing
+            where the network was not trained for any.
     """
 
     module: nn.Module
     trained: Mapping[str, Tensor]
     kinds: Mapping[str, str]
     buffers: Mapping[str, Tensor]
+    learnt: tuple[State, ...] = ()
 
     @classmethod
     def load(
@@ -60,18 +64,25 @@ class Network:
         device: torch.device,
         *,
         fold: bool = False,
+        learnt: Sequence[State] = (),
     ) -> Network:
         """Put `state` into `module` on `device`, and `fold` its BatchNorms there.
 
         Raises:
             ValueError: If a BatchNorm cannot be folded; the text names it.
         """
+        if fold and learnt:
+            raise ValueError(
+                "fold_batchnorm: a method was trained on the weights as they are, and folding "
+                "changes them; leave out fold_batchnorm"
+            )
         module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         module = fold_batchnorm(module) if fold else module
         module = module.to(device).eval().requires_grad_(False)
         trained = {n: p.detach().clone() for n, p in module.named_parameters()}
         buffers = {n: b.detach().clone() for n, b in module.named_buffers()}
-        return cls(module, trained, parameter_kinds(module), buffers)
+        held = tuple({name: c.to(device) for name, c in seen.items()} for seen in learnt)
+        return cls(module, trained, parameter_kinds(module), buffers, held)
 
     def reset(self, changed: Mapping[str, Tensor]) -> None:
         """Set every parameter and buffer to `changed` where it stands there, else as trained."""
@@ -188,7 +199,7 @@ def prepare(
         data = whole_blocks(data)
         neurons = neurons_of(setup, storage, forward, data, split)
         forward = forward._replace(stored=neurons.stored)
-    forward, learnt = _guarded(forward, storage, stored, split)
+    forward, learnt = guarded(forward, storage, stored, split, network.learnt)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
     prefix = _prefix(
@@ -240,7 +251,9 @@ def _stored(
         raise ValueError(f"no parameter of {setup.model_name} is exposed by {targets.label}")
     slopes = _trained_gradients(storage, names, network, split)
     return storage, {
-        name: write(name, network.trained[name], storage, gradient=slopes.get(name))
+        name: write(
+            name, network.trained[name], storage, gradient=slopes.get(name), learnt=network.learnt
+        )
         for name in names
     }
 
@@ -254,7 +267,7 @@ def _trained_gradients(
         return {}
     if split is None:
         raise ValueError(f"{learner.name} learns from a profile split, and there is none")
-    network.reset({})
+    network.reset(unexposed(network.trained, storage.stack, network.learnt, ()))
     return Forward(network.module).gradients(split, names)
 
 
@@ -262,7 +275,9 @@ def _settled(
     setup: Setup, network: Network, storage: Storage, stored: Mapping[str, Stored]
 ) -> Forward:
     """The live network with every weight as read, and the rest adapted to it."""
-    changed, divisor = {name: held.clean for name, held in stored.items()}, 1.0
+    changed = unexposed(network.trained, storage.stack, network.learnt, stored)
+    changed |= {name: held.clean for name, held in stored.items()}
+    divisor = 1.0
     network.reset(changed)
     for place, method in enumerate(storage.stack):
         states = {name: held.states[place] for name, held in stored.items()}
@@ -271,27 +286,3 @@ def _settled(
         divisor *= settled.logits_divisor
         network.reset(changed)
     return Forward(network.module, None, divisor, compute=setup.compute)
-
-
-def _guarded(
-    forward: Forward, storage: Storage, stored: Mapping[str, Stored], split: TestSet | None
-) -> tuple[Forward, tuple[State, ...]]:
-    """The network with the guards of the stack, each learnt behind those before it."""
-    learnt, visits = [], list[Visit]()
-    for method in storage.stack:
-        seen: State = {}
-        if method.observes:
-            if split is None:
-                raise ValueError(f"{method.name} learns from a profile split, and there is none")
-            seen = method.observe(StoredSubject(forward, stored, storage, split))
-            # Tensors made in inference mode cannot take part in a gradient.
-            seen = {name: held.clone() for name, held in seen.items()}
-        learnt.append(seen)
-        if method.guards:
-            visits.append(partial(_guard, method, seen))
-            forward = forward._replace(visit=in_turn(visits))
-    return forward, tuple(learnt)
-
-
-def _guard(method: Method, seen: State, site: Site, value: Tensor) -> Tensor:
-    return method.guard(site, value, seen)

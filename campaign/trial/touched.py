@@ -14,7 +14,7 @@ from campaign.formats import NumberFormat
 from campaign.formats.blocks import block_members, broadcast_at
 from campaign.lazy import np, torch
 from campaign.methods import Method, Spans
-from campaign.methods.base import stands_by
+from campaign.methods.overrides import stands_by
 from campaign.trial.counting import counted
 from campaign.trial.memory import Storage, Stored, corrupt, read, under_policy
 

@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from campaign.lazy import torch
 from campaign.records import COLUMNS, Failure, TrialRecord
-from campaign.sources import Images, Preprocess
+from campaign.sources import Images
+from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
 from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
-from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images, normalise
-from campaign.trial.layout import Placed, may_lie_otherwise, place
+from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
+from campaign.trial.failures import failure_of, first_line, is_short
+from campaign.trial.keys import data_asset as data_asset
+from campaign.trial.keys import fault_asset, profile_asset
+from campaign.trial.keys import model_asset as model_asset
+from campaign.trial.layout import Placed, device_name, may_lie_otherwise, place
 from campaign.trial.run import Outcome, run_trial
 from campaign.trial.sample import run_sampled
 from campaign.trial.setup import Network, Prepared, prepare
+from campaign.trial.sharing import restated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,26 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from campaign.faults import FaultModel
-
-
-def model_asset(setup: Setup) -> str:
-    """Under which key workers find the weights of the setup's network."""
-    return f"model:{setup.model_name}"
-
-
-def data_asset(preprocess: Preprocess) -> str:
-    """Under which key workers find the test set in the geometry of `preprocess`."""
-    return f"data:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
-
-
-def profile_asset(preprocess: Preprocess) -> str:
-    """Under which key workers find the images that the profile split is taken from."""
-    return f"profile:{preprocess.resize}:{preprocess.crop}:{preprocess.interpolation}"
-
-
-def fault_asset(setup: Setup) -> str:
-    """Under which key workers find the fault model with what its file holds."""
-    return f"fault:{setup.fault_name}"
+    from campaign.methods import State
+    from campaign.training.job import Trained
 
 
 @dataclass(frozen=True)
@@ -111,8 +99,9 @@ class TrialWorker:
         torch.backends.cuda.matmul.allow_tf32 = False
         spare = gpu or work.threads > 1
         self.ahead = DrawsAhead() if spare and work.mode == "fast" else None
-        self._networks: dict[tuple[str, bool, bool], Placed] = {}
+        self._networks: dict[tuple[str, str, bool, bool], Placed] = {}
         self._data: dict[str, tuple[object, TestSet]] = {}
+        self._most: dict[str, int] = {}  # images that memory held at once, by model
         self._prepared: Prepared | None = None
         self._refused: tuple[str, Exception] | None = None
 
@@ -121,14 +110,30 @@ class TrialWorker:
         for point, following in zip_longest(points, points[1:]):
             started = time.perf_counter()
             try:
-                prepared = self._ready(setup)
-                drawn = self.ahead.flips(prepared, point, following) if self.ahead else None
-                outcome = (run_sampled if setup.sampled else run_trial)(prepared, point, drawn)
+                prepared, outcome = self._outcome(setup, point, following)
             except Exception as error:
                 seconds = time.perf_counter() - started
-                yield self.work.failed(setup, point, _failure(error, attempt, seconds))
+                yield self.work.failed(setup, point, failure_of(error, attempt, seconds))
                 continue
             yield self._succeeded(prepared, point, outcome, attempt, started)
+
+    def _outcome(
+        self, setup: Setup, point: Point, following: Point | None
+    ) -> tuple[Prepared, Outcome]:
+        """What a trial gives; where memory runs out, the setup is prepared in smaller batches."""
+        run = run_sampled if setup.sampled else run_trial
+        while True:
+            prepared = self._ready(setup)
+            try:
+                drawn = self.ahead.flips(prepared, point, following) if self.ahead else None
+                return prepared, run(prepared, point, drawn)
+            except Exception as error:
+                if not is_short(error) or prepared.data.batch_size == 1:
+                    raise
+                self._most[setup.model_name] = prepared.data.batch_size // 2
+            del prepared
+            self._prepared = None
+            torch.cuda.empty_cache()
 
     def _succeeded(
         self, prepared: Prepared, point: Point, outcome: Outcome, attempt: int, started: float
@@ -150,7 +155,7 @@ class TrialWorker:
             inference_operations=prepared.cost.inference,
             protection_operations=prepared.cost.protection,
             seconds=time.perf_counter() - started,
-            device=self._device_name(),
+            device=device_name(self.device),
             compute=self._compute(prepared),
             attempt=attempt,
             code_version=self.work.code_version,
@@ -161,9 +166,12 @@ class TrialWorker:
         if self._refused is not None and self._refused[0] == setup.setup_id:
             raise self._refused[1]
         if self._prepared is None or self._prepared.setup.setup_id != setup.setup_id:
-            self._prepared = None
+            held, self._prepared = self._prepared, None
             try:
-                self._prepared = self._prepare(self._with_fault(setup))
+                wanted = self._with_fault(setup)
+                shared = None if held is None else restated(held, wanted)
+                del held
+                self._prepared = shared or self._prepare(wanted)
             except Exception as error:
                 self._refused = (setup.setup_id, error)
                 raise
@@ -173,12 +181,15 @@ class TrialWorker:
         """The setup, prepared in batches that the memory of the device holds."""
         placed = self._network(setup)
         data, split = self._test_set(setup, placed), self._split(setup, placed)
-        for most in placed.batch_sizes(len(data)):
+        known = self._most.get(setup.model_name, len(data))
+        for most in (min(size, known) for size in placed.batch_sizes(len(data))):
             part = None if split is None else split.in_batches(most)
             try:
                 batches, reference = data.in_batches(most), self.work.mode == "reference"
                 return prepare(setup, placed.network, batches, part, reference=reference)
-            except torch.OutOfMemoryError as error:
+            except Exception as error:
+                if not is_short(error):
+                    raise
                 short_of_memory = error.with_traceback(None)
             torch.cuda.empty_cache()
         raise short_of_memory
@@ -190,16 +201,29 @@ class TrialWorker:
 
     def _network(self, setup: Setup) -> Placed:
         free = self.work.mode == "fast" and may_lie_otherwise(setup, self.device)
-        key = (setup.model_name, setup.fold_batchnorm, free)
+        weights = model_asset(setup)
+        key = (setup.model_name, weights, setup.fold_batchnorm, free)
         if key not in self._networks:
             self._networks.clear()
-            state = cast("Mapping[str, NDArray[np.generic]]", self.assets(model_asset(setup)))
+            state, learnt = self._weights(setup, weights)
             built = setup.model.build()
-            network = Network.load(built, state, self.device, fold=setup.fold_batchnorm)
+            network = Network.load(
+                built, state, self.device, fold=setup.fold_batchnorm, learnt=learnt
+            )
             images = cast("Images", self.assets(data_asset(setup.model.preprocess)))
             two = normalise(torch.tensor(images.pixels[:2]).to(self.device), setup.model.preprocess)
             self._networks[key] = place(network, two, self.work.batch_size, channels_last=free)
         return self._networks[key]
+
+    def _weights(
+        self, setup: Setup, asset: str
+    ) -> tuple[Mapping[str, NDArray[np.generic]], Sequence[State]]:
+        """The state dict of the network, and what each method learnt in its training."""
+        held = self.assets(asset)
+        if setup.training is None:
+            return cast("Mapping[str, NDArray[np.generic]]", held), ()
+        trained = cast("Trained", held)
+        return trained.state, trained.learnt
 
     def _test_set(self, setup: Setup, placed: Placed) -> TestSet:
         """The images that trials are judged on."""
@@ -246,11 +270,6 @@ class TrialWorker:
             self._data[use] = key, loaded.channels_last() if placed.channels_last else loaded
         return self._data[use][1]
 
-    def _device_name(self) -> str:
-        if self.device.type == "cpu":
-            return "cpu"
-        return f"cuda:{torch.cuda.get_device_name(self.device)}"
-
     def _compute(self, prepared: Prepared) -> str:
         """Such as ``fp32 channels_last batch=64 threads=1 torch=2.11.0``."""
         placed = self._network(prepared.setup)
@@ -259,17 +278,6 @@ class TrialWorker:
         threads = "" if self.device.type == "cuda" else f" threads={self.work.threads}"
         how = f"{prepared.setup.compute}{layout}{mode} batch={prepared.data.batch_size}"
         return f"{how}{threads} torch={torch.__version__}"
-
-
-def first_line(text: str) -> str:
-    """The first line that says something, at most 500 characters."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:500] if lines else ""
-
-
-def _failure(error: Exception, attempt: int, seconds: float) -> Failure:
-    status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
-    return Failure(status, type(error).__name__, str(error), attempt, seconds)
 
 
 def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa: ANN401
@@ -284,6 +292,7 @@ def _record(setup: Setup, point: Point, **measured: Any) -> TrialRecord:  # noqa
         dtype=setup.dtype.label,
         method=setup.method,
         t=setup.t,
+        train_seed=setup.train_seed,
         nonfinite=setup.nonfinite,
         fault=setup.fault_name,
         targets=setup.targets.label,

@@ -44,6 +44,7 @@ SETTINGS: dict[str, tuple[dict[str, object], ...]] = {
         {"scheme": "robust", "per": "group", "group_size": 7, "rounding": "truncate"},
     ),
     "selective_words": ({"share": 0.3}, {"share": 1.0, "by": "gradient", "copies": 5}),
+    "bch": ({"errors": 3}, {"errors": 6, "data_bits": 512}),
     "range_clamp": (
         {"percentile": 80.0, "out_of_range": "zero"},
         {"percentile": 80.0, "per": "row"},

@@ -142,3 +142,4 @@ def test_a_server_that_is_gone_is_said_to_be(browser: Any, results: Path) -> Non
     assert process.returncode == 0
     told = until(browser, "byId('pulse').dataset.state === 'stale' && byId('pulse').innerText")
     assert "does not answer since" in told
+    browser.open("about:blank")  # whose page asks no more

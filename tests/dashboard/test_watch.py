@@ -24,7 +24,8 @@ from campaign.dashboard.rows import FolderRows
 from campaign.dashboard.server import DashboardServer
 from campaign.dashboard.view import Filter
 from campaign.dashboard.watch import Watch
-from campaign.engines.stores.parts import list_part, write_part
+from campaign.engines.stores.manifest import list_part
+from campaign.engines.stores.parts import write_part
 from campaign.engines.stores.reader import read_results
 from campaign.errors import SetupError
 

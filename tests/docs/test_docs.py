@@ -87,10 +87,14 @@ def test_the_spec_of_the_readme_is_valid(tmp_path) -> None:
 
 
 def test_the_example_protection_of_the_docs_works(tmp_path) -> None:
-    """It registers, loses no healthy weight, and detects a flipped sign."""
+    """It registers, loses no healthy weight, and detects a flipped sign.
+
+    The trained one takes the mean of the gradient at w = 2 and of that at w + noise.
+    """
     page = (ROOT / "docs" / "extending.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    code, trained = re.findall(r"```python\n(.*?)```", page, re.S)
     (tmp_path / "sign_copy.py").write_text(code, "utf-8")
+    (tmp_path / "noisy_training.py").write_text(trained, "utf-8")
     script = (
         "import sign_copy, torch\n"
         "from campaign.formats import FORMATS\n"
@@ -103,6 +107,21 @@ def test_the_example_protection_of_the_docs_works(tmp_path) -> None:
         "found = method.decode(flip(words, torch.tensor([15])), check)\n"
         "assert found.detected == 1\n"
         "print(fmt.decode(found.words, None).tolist())\n"
+        "import noisy_training\n"
+        "from campaign.methods.fitting import Batch, Context\n"
+        "from campaign.training.fittings import Fittings\n"
+        "fittings = Fittings([METHODS.make('noisy_training', {'std': 0.5})])\n"
+        "net, one = torch.nn.Linear(1, 1, bias=False), torch.ones(1, 1)\n"
+        "torch.nn.init.constant_(net.weight, 2.0)\n"
+        "def generator(): return torch.Generator().manual_seed(4)\n"
+        "forward = lambda module, inputs: module(inputs)\n"
+        "context = Context(0, None, torch.device('cpu'), 1, forward, None, generator())\n"
+        "fittings.prepare(net, context)\n"
+        "square = lambda logits, labels: (logits * logits).sum()\n"
+        "loss = fittings.step(net, Batch(one, one), square, context)\n"
+        "noise = 0.5 * torch.randn(1, 1, generator=generator())\n"
+        "torch.testing.assert_close(net.weight.grad, (2 * 2 + 2 * (2 + noise)) / 2)\n"
+        "assert (float(loss), float(net.weight)) == (4.0, 2.0)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -96,7 +96,7 @@ def test_without_a_profile_nothing_is_repaired() -> None:
 
 @pytest.mark.parametrize("percentile", [0.1, 25, 50, 90, 99.9, 100])
 @pytest.mark.parametrize("per", ["tensor", "row"])
-@pytest.mark.parametrize("shape", [(6, 50), (5, 4, 3, 3), (1, 1000), (1000,)])
+@pytest.mark.parametrize("shape", [(6, 50), (5, 4, 3, 3), (1, 1000), (1000,), (300, 300)])
 def test_weights_above_the_percentile_are_clipped_to_it(
     percentile: float, per: str, shape: tuple[int, ...]
 ) -> None:

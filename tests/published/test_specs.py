@@ -36,5 +36,7 @@ def test_one_run_separates_the_readings_of_t() -> None:
     assert ts == {None, 1.0, 1.99, 2.0**120, 2.0**126, 2.0**127}
     exempt = load(SPECS / "imagenet_t_hypotheses_msb_exempt.yaml", environment={}).spec
     assert exempt.targets.exempt_bits == ["exponent_msb"]
-    spared = next(r for r in plan_campaign(exempt, {}, 0).setups if r.setup.key == row.setup.key)
+    spared = next(
+        r for r in plan_campaign(exempt, {}, 0).setups if r.setup.key[:5] == row.setup.key[:5]
+    )
     assert spared.bits == row.bits * 31 // 32

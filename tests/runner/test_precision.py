@@ -280,7 +280,7 @@ def test_failed_maps_are_spent_at_once_and_tried_again_by_the_next_run(
     whole = results_of(adaptive)
     original = worker.run_sampled
 
-    def fail_some(prepared, point):  # noqa: ANN202
+    def fail_some(prepared, point, *drawn):  # noqa: ANN002, ANN202
         if point.ber > 0 and point.seed % 5 == 1:
             raise RuntimeError("no luck")
         return original(prepared, point)

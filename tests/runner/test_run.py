@@ -147,7 +147,7 @@ def test_a_second_driver_is_refused_in_a_line(campaign) -> None:
 def test_failed_trials_are_rows_and_run_again(campaign, monkeypatch) -> None:
     from campaign.trial import worker
 
-    def fail_some(prepared: Prepared, point: Point) -> Outcome:
+    def fail_some(prepared: Prepared, point: Point, *drawn: object) -> Outcome:
         if point.seed == 1:
             raise RuntimeError(f"no luck with {point.ber}")
         return original(prepared, point)

@@ -78,3 +78,21 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no place in CIFAR"):
         make("cifar10", tmp_path).images(Preprocess())
     assert not (tmp_path / "touched").exists()
+
+
+def test_the_train_split_is_all_training_batches_in_their_order(tmp_path: Path) -> None:
+    folder, rng = tmp_path / "cifar-10-batches-py", np.random.default_rng(1)
+    folder.mkdir()
+    pixels = rng.integers(0, 256, (15, 3 * 32 * 32), dtype=np.uint8)
+    for place in range(5):
+        part = slice(3 * place, 3 * place + 3)
+        held = {"data": pixels[part], "labels": list(range(15))[part]}
+        (folder / f"data_batch_{place + 1}").write_bytes(pickle.dumps(held, protocol=2))
+    source = DATASETS.make("cifar10", {"root": str(tmp_path), "split": "train"})
+    found = source.images(Preprocess())
+    assert np.array_equal(found.pixels.reshape(15, -1), pixels)
+    assert found.labels.tolist() == list(range(15))
+    assert (source.size(), source.label) == (50_000, "cifar10(split=train)")
+    before = source.digest()
+    (folder / "data_batch_4").write_bytes(b"other")
+    assert source.digest() != before

@@ -56,6 +56,14 @@ def test_the_test_images_are_fixed() -> None:
     assert held[:16] == "2d02c69def3003ec"
 
 
+def test_the_train_split_is_the_rest() -> None:
+    source = DATASETS.make("digits", {"split": "train"})
+    images = source.images(MODELS.make("digits_cnn").preprocess)
+    assert np.array_equal(images.pixels, digits("train").pixels)
+    assert (source.size(), source.label) == (len(images.labels), "digits(split=train)")
+    assert source.digest() != DATASETS.make("digits").digest()
+
+
 def test_digits_can_be_resized_for_larger_networks() -> None:
     assert DATASETS.make("digits").images(Preprocess(resize=16)).pixels.shape == (600, 1, 16, 16)
 

@@ -8,10 +8,10 @@ import pytest
 
 TOP = (
     "name, description, models, dataset, grid, fault, targets, lifetime, fold_batchnorm, profile, "
-    "precision, evaluation, engine, output, extends"
+    "training, precision, evaluation, engine, output, extends"
 )
-GRID = "dtype, method, ber, seeds, t, nonfinite, clean, exclude, include"
-RULE = "model, dtype, method, t, nonfinite, ber, seed"
+GRID = "dtype, method, ber, seeds, t, nonfinite, vary, clean, exclude, include"
+RULE = "model, dtype, method, t, nonfinite, fault, targets, ber, seed"
 CASES: dict[str, tuple[dict[str, str], str]] = {
     "unknown top key": (
         {"name: x": "name: x\nzoo: y"},
@@ -33,7 +33,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "misspelt key of an included part": (
         {"1e-6": "1e-6\n  include:\n    - dtype: fp16\n      seed: 3"},
         "10:7: grid.include[0].seed: unknown key 'seed' (did you mean 'seeds'?); "
-        "allowed: model, dtype, method, t, nonfinite, ber, seeds",
+        "allowed: model, dtype, method, t, nonfinite, vary, ber, seeds",
     ),
     "misspelt key of a section": (
         {"name: x": "name: x\nevaluation: {batchsize: 5}"},
@@ -78,7 +78,8 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "section that is a list": (
         {"name: x": "name: x\nengine: [ray]"},
         "2:1: engine: got ['ray']; allowed: a mapping with keys of executor, address, workers, "
-        "cpus_per_worker, gpus_per_worker, mode, batch_seconds, max_attempts",
+        "cpus_per_worker, gpus_per_worker, mode, batch_seconds, max_attempts, "
+        "patience_seconds, grace_seconds",
     ),
     "name with a slash": (
         {"name: x": "name: a/b"},

@@ -199,7 +199,7 @@ OVERRIDES: dict[str, tuple[str, str]] = {
     "unknown key": (
         "grid.sedes=5",
         "--set grid.sedes: unknown key 'sedes' (did you mean 'seeds'?); allowed: dtype, method, "
-        "ber, seeds, t, nonfinite, clean, exclude, include",
+        "ber, seeds, t, nonfinite, vary, clean, exclude, include",
     ),
     "no YAML": (
         "grid.ber=[1",

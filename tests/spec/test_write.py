@@ -64,6 +64,8 @@ def test_every_method_can_be_named_alone_or_with_its_defaults(read: Read) -> Non
         if METHODS.make(cls.name).refusal(FORMATS.make("fp32")) is not None:
             axis["dtype: fp32"] = "dtype: int8"
         axis["name: x"] = "name: x\nprofile: {images: 9}"
+        if METHODS.make(cls.name).fits:
+            axis["name: x"] += "\ntraining: {dataset: {digits: {split: train}}}"
         short = read({"method: none": f"method: {cls.name}", **axis}).spec
         long = read({"method: none": f"method: {{{cls.name}: {{}}}}", **axis}).spec
         assert short == long

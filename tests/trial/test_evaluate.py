@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from campaign.sources import Images, Preprocess
+from campaign.sources.pixels import normalise
 from campaign.trial.evaluate import (
     Counts,
     TestSet,
     chosen_images,
     judge,
-    normalise,
 )
 from campaign.trial.forward import Forward
 

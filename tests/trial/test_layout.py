@@ -177,9 +177,10 @@ class Hungry(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(64, 10)
+        self.room = 40
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) > 40:
+        if len(x) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
         logits: torch.Tensor = self.linear(x.flatten(1))
         return logits
@@ -194,17 +195,33 @@ def hungry(make_setup, assets) -> tuple[Setup, dict[str, object]]:
     return replace(make_setup(), model=Source()), {**assets, "model:digits_cnn": state}
 
 
-def test_a_batch_that_memory_does_not_hold_is_halved_where_none_was_asked_for(
-    make_setup, assets
-) -> None:
+def test_a_batch_that_memory_does_not_hold_is_halved(make_setup, assets) -> None:
     setup, held = hungry(make_setup, assets)
     (record,) = FAST.open(held.__getitem__).trials(setup, [Point("id", 1e-3, 0)], 1)
     assert record.status == "ok"
     assert "batch=37 " in record.compute
     (record,) = REFERENCE.open(held.__getitem__).trials(setup, [Point("id", 1e-3, 0)], 1)
-    assert record.status == "oom"
+    assert record.status == "ok"
+    assert "batch=25 " in record.compute
 
 
 def test_sizes_are_tried_down_to_one_image(network) -> None:
     assert list(Placed(network, False, 64, adapts=True).batch_sizes(100)) == [50, 25, 12, 6, 3, 1]
-    assert list(Placed(network, False, 64, adapts=False).batch_sizes(100)) == [64]
+    assert list(Placed(network, False, 16, adapts=False).batch_sizes(100)) == [16, 8, 4, 2, 1]
+
+
+def test_memory_that_runs_out_in_a_trial_makes_batches_smaller_from_then_on(
+    make_setup, assets
+) -> None:
+    setup, held = hungry(make_setup, assets)
+    worker = replace(FAST, batch_size=40).open(held.__getitem__)
+    first, *_ = worker.trials(setup, [Point("a", 1e-3, 0)], 1)
+    assert "batch=40 " in first.compute
+    network = worker._prepared.network.module
+    network.room = 12
+    rows = list(worker.trials(setup, [Point("b", 1e-2, 0), Point("c", 1e-2, 1)], 1))
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert all("batch=10 " in row.compute for row in rows)
+    network.room = 0
+    (row,) = worker.trials(setup, [Point("d", 1e-2, 2)], 1)
+    assert (row.status, row.error_type) == ("oom", "OutOfMemoryError")

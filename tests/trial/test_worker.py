@@ -15,7 +15,8 @@ from campaign.records import COLUMNS, RESULT_COLUMNS, Failure
 from campaign.sources import DATASETS, MODELS
 from campaign.spec.grid import Point, Setup, Targets
 from campaign.trial.ahead import DrawsAhead
-from campaign.trial.worker import TrialWork, data_asset, first_line, model_asset
+from campaign.trial.failures import first_line
+from campaign.trial.worker import TrialWork, data_asset, model_asset
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,14 @@ def test_a_record_says_everything_about_its_trial(make_setup, assets) -> None:
     row = record.to_row()
     assert tuple(row) == COLUMNS
     lacking = {name for name, value in row.items() if value is None}
-    assert lacking == {"error", "error_type", "n_fault_free", "flipped_worst", "exposed_worst"}
+    assert lacking == {
+        "error",
+        "error_type",
+        "n_fault_free",
+        "flipped_worst",
+        "exposed_worst",
+        "train_seed",
+    }
     words = record.stored_bits // 16
     assert record.check_bits == words
     assert record.exposed_bits == 17 * words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,23 +29,24 @@ class Spent(NamedTuple):
     last: float
 
 
-def outcomes(trials: pd.DataFrame) -> pd.DataFrame:
+def outcomes(trials: pd.DataFrame, classes: Mapping[str, str] = CLASSES) -> pd.DataFrame:
     """Shares of images in each class, over all trials of a point that gave a result.
 
     Args:
         trials: What `rows.as_trials` gives.
+        classes: Class -> column of counts.
 
     Returns:
-        The columns of `POINT_KEYS`, then those of `CLASSES`; sorted as `curves.curves` sorts, so
+        The columns of `POINT_KEYS`, then those of `classes`; sorted as `curves.curves` sorts, so
         rows stand beside each other. NaN where no trial gave a result or classes are not known.
-        Where all are known, they sum to 1.
+        Where all of `CLASSES` are known, they sum to 1.
     """
     cells = numbered(trials, POINT_KEYS)
     first = np.unique(cells, return_index=True)[1]
     table = trials.loc[first, POINT_KEYS].reset_index(drop=True)
     good = (trials["status"] == "ok").to_numpy()
     images = trials["n_samples"].to_numpy(float)
-    for name, column in CLASSES.items():
+    for name, column in classes.items():
         counts = trials[column].to_numpy(float)
         known = good & ~np.isnan(counts)
         held = np.bincount(cells[known], weights=counts[known], minlength=len(table))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -11,8 +11,9 @@ import pandas as pd
 from campaign.analysis.cost import costs_of
 from campaign.analysis.curves import curves_of
 from campaign.analysis.order import Order
-from campaign.analysis.page.outcomes import outcomes
-from campaign.analysis.rows import METRIC_NAMES, Metric
+from campaign.analysis.page.outcomes import CLASSES, outcomes
+from campaign.analysis.rows import METRIC_NAMES, POINT_KEYS, Metric
+from campaign.analysis.sensitivity import ALL_CLASSES, in_curves, sensitivity
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import IntervalName
 from campaign.analysis.tables import summary_of
@@ -54,6 +55,8 @@ class Subject:
         precision: What decided how many trials there are.
         origin: Where the rows come from.
         published: What `claims.claims` gives; None where nothing was compared.
+        studied: What `sensitivity.sensitivity` gives; of its points, only one variant of fault and
+            target is in the other tables of a page, see `without_studies`.
         files: Tables and figures, as paths from the page.
     """
 
@@ -68,6 +71,7 @@ class Subject:
     precision: Precision | None = None
     origin: Origin = Origin()
     published: pd.DataFrame | None = None
+    studied: pd.DataFrame | None = None
     files: Sequence[str] = ()
 
     @property
@@ -93,17 +97,37 @@ def gather(
 ) -> Subject:
     """All that a page says of what `rows.as_trials` gave, files apart; see `Subject`."""
     points = curves_of(trials, interval, precision)
+    classes = outcomes(trials, ALL_CLASSES)
     found = tolerance_of(trials, metric=metric)
     return Subject(
         trials=trials,
         points=points,
         summary=summary_of(points, found, metric),
         cost=costs_of(trials, found, metric),
-        outcomes=outcomes(trials),
+        outcomes=classes[[*POINT_KEYS, *CLASSES]],
         metric=metric,
         interval=interval,
         order=order,
         precision=precision,
         origin=origin,
         published=published,
+        studied=sensitivity(points, classes, metric, order),
+    )
+
+
+def without_studies(subject: Subject) -> Subject:
+    """The subject with the curves that are no part of a study, and one that all others vary."""
+    studied = subject.studied
+    if studied is None or studied.empty:
+        return subject
+
+    def kept(table: pd.DataFrame) -> pd.DataFrame:
+        return table[in_curves(table, studied).to_numpy()].reset_index(drop=True)
+
+    return replace(
+        subject,
+        points=kept(subject.points),
+        summary=kept(subject.summary),
+        cost=kept(subject.cost),
+        outcomes=kept(subject.outcomes),
     )

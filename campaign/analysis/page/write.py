@@ -13,6 +13,7 @@ from campaign.analysis.page.data import as_json, page_data, styles_of
 from campaign.analysis.page.headline import headline
 from campaign.analysis.page.palette import rules
 from campaign.analysis.page.section import Maker, Section, escape
+from campaign.analysis.page.sensitivity import sensitivity_studies
 from campaign.analysis.page.subject import Subject
 from campaign.analysis.rows import Metric
 
@@ -22,6 +23,7 @@ SECTIONS: tuple[Maker, ...] = (
     charts.curve_chart,
     charts.outcome_chart,
     charts.cost_chart,
+    sensitivity_studies,
     facts.sampling,
     facts.failed_trials,
     facts.methods_paragraph,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from campaign.engines.executors.base import Work, Worker
+from campaign.engines.executors.fits import FitOutcome, FitWork, outcome_of
 from campaign.engines.executors.gather import gather
 from campaign.records import TrialRecord
 from campaign.spec.grid import Point, Setup
@@ -24,7 +26,7 @@ class TrialActor:
     def __init__(
         self, work: Work, assets: Mapping[str, object], fetch: Callable[[object], object]
     ) -> None:
-        self._work, self._assets, self._fetch = work, assets, fetch
+        self._work, self._assets, self._fetch = work, dict(assets), fetch
         self._stopping = threading.Event()
         self._worker: Worker | None = None
 
@@ -33,15 +35,24 @@ class TrialActor:
         self._worker = self._work.open(lambda key: self._fetch(self._assets[key]))
 
     def run(
-        self, setup: Setup, points: Sequence[Point], attempt: int, seconds: float
+        self,
+        setup: Setup,
+        points: Sequence[Point],
+        attempt: int,
+        seconds: float,
+        late: Mapping[str, object] | None = None,
     ) -> Iterator[list[TrialRecord]]:
         """Rows in micro-batches, until the points or the seconds are used up or `stop` is called.
+
+        `late` are references of shared values that the setup needs and that may be younger than
+        this worker.
 
         The first trial, which may prepare the setup, does not count towards `seconds`. So a batch
         that was sized by quick trials and meets slow ones does not keep idle workers waiting.
         """
         if self._worker is None:
             raise RuntimeError("run was called before open; call open first")
+        self._assets.update(late or {})
         ends = float("inf")
 
         def timed() -> Iterator[TrialRecord]:
@@ -59,3 +70,32 @@ class TrialActor:
 
     def ping(self) -> None:
         """Answer, to show that the process lives."""
+
+
+class FitActor:
+    """One training in a process of its own, which can be stopped between two epochs.
+
+    Args:
+        work: The training.
+    """
+
+    def __init__(self, work: FitWork) -> None:
+        self._work, self._stopping = work, threading.Event()
+
+    def run(self) -> Iterator[object]:
+        """The metrics of each epoch as it ends, and the `FitOutcome` last."""
+        news: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+        def train() -> None:
+            news.put(outcome_of(self._work, news.put, self._stopping.is_set))
+
+        threading.Thread(target=train, name="training", daemon=True).start()
+        while True:
+            item = news.get()
+            yield item
+            if isinstance(item, FitOutcome):
+                return
+
+    def stop(self) -> None:
+        """End after the current epoch."""
+        self._stopping.set()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from campaign.records import Failure as Failure
 from campaign.records import TrialRecord
 from campaign.spec.grid import Point, Setup, SetupPoints
+
+if TYPE_CHECKING:
+    from campaign.engines.executors.fits import Fit
 
 
 class Worker(Protocol):
@@ -47,7 +50,11 @@ class Executor(Protocol):
         ...
 
     def run(
-        self, tasks: Sequence[SetupPoints], work: Work, assets: Mapping[str, object]
+        self,
+        tasks: Sequence[SetupPoints],
+        work: Work,
+        assets: Mapping[str, object],
+        fits: Sequence[Fit] = (),
     ) -> Iterator[list[TrialRecord]]:
         """Yield lists of records as they come, each trial at least once.
 
@@ -55,6 +62,8 @@ class Executor(Protocol):
             tasks: Setups with the points to run; batches never mix setups.
             work: What workers are made from.
             assets: Shared read-only values (numpy arrays inside), by key.
+            fits: Trainings, each with the trials that wait for it; what it gives becomes an asset.
+                The trials of one that fails are records of its failure.
 
         Raises:
             SetupError: If no worker can be opened, or the cluster is lost.

@@ -16,6 +16,12 @@ from campaign.errors import SetupError
 
 LONGEST_SOCKET_PATH = 107
 """Bytes in the path of a Unix socket."""
+ACTOR: dict[str, Any] = {
+    "max_restarts": 0,
+    "max_task_retries": 0,
+    "concurrency_groups": {"control": 1},
+}
+"""What Ray is told of every process: it restarts and retries nothing."""
 SOCKET_BELOW_TEMP = "/ray/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store.0"
 
 
@@ -129,6 +135,50 @@ def start_problem(address: str, error: Exception) -> str:
 def has_gpu(nodes: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a live node of ``ray.nodes()`` has a GPU."""
     return any(node["Alive"] and node["Resources"].get("GPU", 0) > 0 for node in nodes)
+
+
+def local_options(cpus: int) -> dict[str, Any]:
+    """How a local cluster is started that has room for workers of so many CPUs together."""
+    return {
+        "num_cpus": max(cpus, usable_cpus()),
+        "include_dashboard": False,
+        "_temp_dir": short_temp_dir(),
+    }
+
+
+def actor_options(cpus: int, gpus: float, variables: Mapping[str, str]) -> dict[str, Any]:
+    """What Ray is told of one process: its share of the node, and variables of its own."""
+    options: dict[str, Any] = {"num_cpus": cpus}
+    options |= {"num_gpus": gpus} if gpus else {}
+    return options | ({"runtime_env": {"env_vars": dict(variables)}} if variables else {})
+
+
+def beside(
+    nodes: Iterable[Mapping[str, Any]], taken: int, *, cpus: int, gpus: float
+) -> list[dict[str, Any]]:
+    """The live nodes less what `taken` trainings hold, each placed where one fits first.
+
+    Args:
+        nodes: As ``ray.nodes()`` gives them.
+        taken: How many trainings hold their share.
+        cpus: Of each training.
+        gpus: Of each training.
+
+    Example:
+        >>> node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0}}
+        >>> beside([node], 2, cpus=4, gpus=1)
+        [{'Alive': True, 'Resources': {'CPU': 8.0, 'GPU': 0.0}}]
+    """
+    left: list[dict[str, Any]] = [
+        {"Alive": True, "Resources": dict(n["Resources"])} for n in nodes if n["Alive"]
+    ]
+    for _ in range(taken):
+        for held in (node["Resources"] for node in left):
+            if _fitting(held, cpus, gpus):
+                held["CPU"] = held.get("CPU", 0) - cpus
+                held["GPU"] = held.get("GPU", 0) - gpus
+                break
+    return left
 
 
 def fitting_workers(nodes: Iterable[Mapping[str, Any]], *, cpus: int, gpus: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from campaign.engines.executors.base import Failure, Work, Worker
+from campaign.engines.executors.fits import Fit, outcome_of, waiting
 from campaign.engines.executors.gather import gather
 from campaign.errors import CampaignError, SetupError
 from campaign.records import TrialRecord
@@ -18,16 +19,27 @@ class InlineExecutor:
         self._stopping = False
         self._queued = 0
         self._tasks = list[SetupPoints]()
+        self._fits = list[Fit]()
 
     def start(self) -> None:
         """Nothing is needed."""
 
     def run(
-        self, tasks: Sequence[SetupPoints], work: Work, assets: Mapping[str, object]
+        self,
+        tasks: Sequence[SetupPoints],
+        work: Work,
+        assets: Mapping[str, object],
+        fits: Sequence[Fit] = (),
     ) -> Iterator[list[TrialRecord]]:
         self.add(tasks)
-        worker, prepared = _open(work, assets), ""
-        while self._tasks and not self._stopping:
+        self._fits = list(fits)
+        held, prepared = dict(assets), ""
+        worker = _open(work, held) if tasks else None
+        while (self._tasks or self._fits) and not self._stopping:
+            if not self._tasks:
+                yield from self._train(self._fits.pop(0), work, held)
+                continue
+            worker = worker or _open(work, held)
             task = self._next(prepared)
             prepared = task.setup.setup_id
             for rows in self._setup(task, work, worker):
@@ -47,7 +59,20 @@ class InlineExecutor:
     def status(self) -> Mapping[str, int]:
         busy = int(self._queued > 0)
         counts = {"workers": 1, "busy": busy, "restarts": 0, "retried": 0}
-        return {**counts, "queued": self._queued - busy, "in_flight": busy}
+        queued = self._queued - busy + waiting(self._fits)
+        return {**counts, "queued": queued, "in_flight": busy}
+
+    def _train(
+        self, fit: Fit, work: Work, assets: dict[str, object]
+    ) -> Iterator[list[TrialRecord]]:
+        """Train in this process, once no other trial can run; then its trials can."""
+        outcome = outcome_of(fit.work, fit.listener.epoch, lambda: self._stopping)
+        fit.listener.ended(outcome)
+        if outcome.failure is not None:
+            yield from fit.failed_rows(work, outcome.failure)
+        elif outcome.value is not None:
+            assets[fit.key] = outcome.value
+            self.add(fit.tasks)
 
     def _next(self, prepared: str) -> SetupPoints:
         """The first task of the setup that is `prepared`, else the first of all."""

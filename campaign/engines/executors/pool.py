@@ -7,19 +7,20 @@ blamed for the death of a node.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from campaign.engines.executors.base import Failure, Work
 from campaign.engines.executors.causes import Died, Raised
+from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.lease import Lease, LeaseQueue
+from campaign.engines.executors.seat import Flight, Seat
 from campaign.errors import SetupError
 from campaign.records import TrialRecord
 
 if TYPE_CHECKING:
-    from campaign.engines.executors.ray import RayCluster, RayWorker
+    from campaign.engines.executors.ray import RayCluster
 
 IN_FLIGHT = 2
 """Leases of a worker: one that runs and one that waits, so that it is never idle."""
@@ -45,35 +46,6 @@ class Limits:
     grace_seconds: float
 
 
-class _Flight(NamedTuple):
-    """A lease on its way, and the stream of its rows."""
-
-    lease: Lease
-    stream: Any
-
-
-@dataclass(eq=False)
-class _Seat:
-    """One worker as the driver sees it."""
-
-    number: int
-    worker: RayWorker
-    opening: Any
-    """Done when the worker is open; None from then on."""
-    heard: float
-    """When its last sign of life came, on the monotonic clock."""
-    flights: deque[_Flight] = field(default_factory=deque)
-    asked: tuple[Any, float] | None = None
-    """A ping without an answer so far, and when it was sent."""
-
-    @property
-    def awaited(self) -> Any:  # noqa: ANN401
-        """What the driver waits for from this worker, None if for nothing."""
-        if self.opening is not None:
-            return self.opening
-        return self.flights[0].stream if self.flights else None
-
-
 class Pool:
     """The workers of one run, and the loop that feeds them.
 
@@ -82,11 +54,15 @@ class Pool:
         queue: What is to be run.
         work: Makes the records of trials that gave none.
         limits: How many, how long.
+        fits: Trainings, whose trials come into the queue when they have ended.
     """
 
-    def __init__(self, cluster: RayCluster, queue: LeaseQueue, work: Work, limits: Limits) -> None:
+    def __init__(
+        self, cluster: RayCluster, queue: LeaseQueue, work: Work, limits: Limits, fits: FitPool
+    ) -> None:
         self._cluster, self._queue, self._work, self._limits = cluster, queue, work, limits
-        self._seats: dict[int, _Seat] = {}
+        self._fits = fits
+        self._seats: dict[int, Seat] = {}
         self._hired = self._refused = self._restarts = 0
         self._opening_deaths = self._crashes = 0
         self._next_look = 0.0
@@ -104,13 +80,23 @@ class Pool:
             while not self._is_finished():
                 if stopping():
                     self._halt()
-                else:
+                    self._fits.halt()
+                yield from self._trained()
+                if not stopping():
                     self._grow()
                     self._fill()
                 yield from self._collect()
         finally:
+            self._fits.close()
             for seat in list(self._seats.values()):
                 self._remove(seat)
+
+    def _trained(self) -> Iterator[list[TrialRecord]]:
+        """News of trainings; trials that have become ready may want more workers."""
+        waiting = self._fits.trials
+        yield from self._fits.turn()
+        if self._fits.trials != waiting:
+            self.look_again()
 
     def look_again(self) -> None:
         """There is more in the queue: grow at once where that helps."""
@@ -125,7 +111,7 @@ class Pool:
             "busy": sum(bool(seat.flights) for seat in seats),
             "restarts": self._restarts,
             "retried": self._queue.retried,
-            "queued": self._queue.queued,
+            "queued": self._queue.queued + self._fits.trials,
             "in_flight": sum(len(flight.lease.pending) for flight in flights),
         }
 
@@ -133,8 +119,8 @@ class Pool:
         flying = any(seat.flights for seat in self._seats.values())
         if self._halted_at is not None:
             overdue = time.monotonic() - self._halted_at > self._limits.grace_seconds
-            return overdue or not flying
-        return self._queue.queued == 0 and not flying
+            return (overdue or not flying) and not self._fits.is_open
+        return self._queue.queued == 0 and not flying and not self._fits.is_open
 
     def _halt(self) -> None:
         """Ask every worker, once, to end after its current trial."""
@@ -154,11 +140,13 @@ class Pool:
         if now < self._next_look or useful <= len(self._seats):
             return
         self._next_look = now + LOOK_SECONDS
-        room = self._cluster.room()
+        room = self._fits.room()
         if room == 0 and not self._seats:
-            self._wait_for_room(now)
+            if not self._fits.is_open:
+                self._wait_for_room(now)
             return
         wanted = room if self._limits.workers == "auto" else self._limits.workers
+        wanted = min(wanted, room) if self._fits.is_open else wanted
         for _ in range(min(wanted - self._refused, useful) - len(self._seats)):
             self._hire(now)
 
@@ -173,9 +161,9 @@ class Pool:
     def _hire(self, now: float) -> None:
         self._hired += 1
         worker = self._cluster.hire()
-        self._seats[self._hired] = _Seat(self._hired, worker, worker.open(), now)
+        self._seats[self._hired] = Seat(self._hired, worker, worker.open(), now)
 
-    def _remove(self, seat: _Seat) -> None:
+    def _remove(self, seat: Seat) -> None:
         del self._seats[seat.number]
         self._queue.leave(seat.number)
         seat.worker.kill()
@@ -193,7 +181,7 @@ class Pool:
                 if idle:
                     seat.heard = time.monotonic()
                 stream = seat.worker.run(lease, 2 * self._limits.batch_seconds)
-                seat.flights.append(_Flight(lease, stream))
+                seat.flights.append(Flight(lease, stream))
 
     def _collect(self) -> Iterator[list[TrialRecord]]:
         """Read what has come, after waiting a moment for something to come."""
@@ -212,7 +200,7 @@ class Pool:
         for seat in silent:
             yield from self._check_silence(seat)
 
-    def _opened(self, seat: _Seat) -> None:
+    def _opened(self, seat: Seat) -> None:
         """A worker is open, or did not open: then do without it, unless it was the last one."""
         outcome = seat.worker.result(seat.opening)
         if outcome is None:
@@ -228,7 +216,7 @@ class Pool:
         if not self._seats:
             raise SetupError(f"no Ray worker can run trials: {outcome.kind}: {outcome.text}")
 
-    def _read(self, seat: _Seat) -> Iterator[list[TrialRecord]]:
+    def _read(self, seat: Seat) -> Iterator[list[TrialRecord]]:
         lease, stream = seat.flights[0]
         found = seat.worker.next_rows(stream)
         if isinstance(found, Died):
@@ -258,7 +246,7 @@ class Pool:
         failure = Failure("error", reason.kind, reason.text, lease.attempt)
         return [self._work.failed(lease.setup, point, failure)]
 
-    def _bury(self, seat: _Seat, death: Died) -> Iterator[list[TrialRecord]]:
+    def _bury(self, seat: Seat, death: Died) -> Iterator[list[TrialRecord]]:
         """Replace a worker; only the lease that it was running can have killed it."""
         self._remove(seat)
         self._restarts += 1
@@ -278,7 +266,7 @@ class Pool:
                 f"{len(self._seats) + 1} workers, or lower engine.workers"
             )
 
-    def _check_silence(self, seat: _Seat) -> Iterator[list[TrialRecord]]:
+    def _check_silence(self, seat: Seat) -> Iterator[list[TrialRecord]]:
         """Kill a worker that hangs: silent for long, measured by its setup, or deaf to a ping."""
         now, lease = time.monotonic(), seat.flights[0].lease
         silence, floor = now - seat.heard, self._limits.patience_seconds

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from campaign.engines.executors import cluster
-from campaign.engines.executors.actor import TrialActor
+from campaign.engines.executors.actor import FitActor, TrialActor
 from campaign.engines.executors.base import Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
+from campaign.engines.executors.fit_pool import FitPool
+from campaign.engines.executors.fits import Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.engines.executors.pool import Limits, Pool
 from campaign.errors import SetupError
@@ -57,7 +59,11 @@ class RayExecutor:
         self._started()
 
     def run(
-        self, tasks: Sequence[SetupPoints], work: Work, assets: Mapping[str, object]
+        self,
+        tasks: Sequence[SetupPoints],
+        work: Work,
+        assets: Mapping[str, object],
+        fits: Sequence[Fit] = (),
     ) -> Iterator[list[TrialRecord]]:
         joined = self._started()
         limits = Limits(self.workers, self.batch_seconds, self.patience_seconds, self.grace_seconds)
@@ -65,7 +71,8 @@ class RayExecutor:
         try:
             joined.share(work, assets)
             self._queue = queue
-            self._pool = Pool(joined, queue, work, limits)
+            training = FitPool(joined, fits, queue, work, self.max_attempts)
+            self._pool = Pool(joined, queue, work, limits, training)
             yield from self._pool.rows(lambda: self._stopping)
         except ray.exceptions.RayError as error:
             lost = died(error)
@@ -113,6 +120,7 @@ class RayCluster:
         self._owned = False
         self._work: Work | None = None
         self._assets: dict[str, object] = {}
+        self._late: dict[str, object] = {}
         self._actor: Any = None
 
     def start(self, workers: int) -> None:
@@ -129,8 +137,7 @@ class RayCluster:
             if not ray.is_initialized():
                 self._init(workers)
                 self._owned = True
-        if self._wanted_gpus == "auto":
-            self.gpus = 1.0 if cluster.has_gpu(_nodes()) else 0.0
+        self.gpus = self.gpus_of(self._wanted_gpus)
         self._actor = self._actor_class({} if self.local else for_workers)
 
     def close(self) -> None:
@@ -144,9 +151,22 @@ class RayCluster:
         self._work = work
         self._assets = {key: ray.put(value) for key, value in assets.items()}
 
-    def room(self) -> int:
-        """How many workers the live nodes hold."""
-        return cluster.fitting_workers(_nodes(), cpus=self.cpus, gpus=self.gpus)
+    def publish(self, key: str, value: object) -> None:
+        """Put one more asset into shared memory; workers get it with what needs it."""
+        self._late[key] = ray.put(value)
+
+    def gpus_of(self, wanted: float | Literal["auto"]) -> float:
+        """How many GPUs `wanted` are here: ``auto`` is 1 where there is one, else 0."""
+        return float(cluster.has_gpu(_nodes())) if wanted == "auto" else wanted
+
+    def room(self, held: int, fit_cpus: int, fit_gpus: float) -> int:
+        """How many workers the live nodes hold beside `held` trainings of such a size."""
+        left = cluster.beside(_nodes(), held, cpus=fit_cpus, gpus=fit_gpus)
+        return cluster.fitting_workers(left, cpus=self.cpus, gpus=self.gpus)
+
+    def fit_room(self, cpus: int, gpus: float) -> int:
+        """How many trainings of such a size the live nodes hold, if nothing else runs there."""
+        return cluster.fitting_workers(_nodes(), cpus=cpus, gpus=gpus)
 
     def inventory(self) -> str:
         """What the cluster has, such as ``16 CPUs and 2 GPUs``."""
@@ -155,7 +175,13 @@ class RayCluster:
 
     def hire(self) -> RayWorker:
         """Ask for one more worker; it is placed as soon as a node has room."""
-        return RayWorker(self._actor.remote(self._work, self._assets, _fetch))
+        return RayWorker(self._actor.remote(self._work, self._assets, _fetch), self._late)
+
+    def train(self, fit: Fit, gpus: float) -> RayFit:
+        """Begin a training as soon as a node has room."""
+        variables = {} if self.local else cluster.worker_environment(cpus=fit.cpus, gpus=gpus)
+        options = cluster.actor_options(fit.cpus, gpus, variables)
+        return RayFit(ray.remote(**cluster.ACTOR)(FitActor).options(**options).remote(fit.work))
 
     def ready(self, awaited: Sequence[Any], seconds: float) -> list[Any]:
         """Those calls that have something to read, after waiting for the first of them."""
@@ -166,25 +192,15 @@ class RayCluster:
 
     def _init(self, workers: int) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if self.local:
-            options["num_cpus"] = max(workers * self.cpus, cluster.usable_cpus())
-            options["include_dashboard"] = False
-            options["_temp_dir"] = cluster.short_temp_dir()
+        options |= cluster.local_options(workers * self.cpus) if self.local else {}
         try:
             ray.init(address=self.address, **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise SetupError(cluster.start_problem(self.address, error)) from error
 
     def _actor_class(self, variables: Mapping[str, str]) -> Any:  # noqa: ANN401
-        kept: dict[str, Any] = {
-            "max_restarts": 0,
-            "max_task_retries": 0,
-            "concurrency_groups": {"control": 1},
-        }
-        options: dict[str, Any] = {"num_cpus": self.cpus}
-        options |= {"num_gpus": self.gpus} if self.gpus else {}
-        options |= {"runtime_env": {"env_vars": dict(variables)}} if variables else {}
-        return ray.remote(**kept)(TrialActor).options(**options)
+        options = cluster.actor_options(self.cpus, self.gpus, variables)
+        return ray.remote(**cluster.ACTOR)(TrialActor).options(**options)
 
 
 class RayWorker:
@@ -192,10 +208,11 @@ class RayWorker:
 
     Args:
         actor: The handle that Ray gave.
+        late: References of what trainings gave, by key; it grows.
     """
 
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401
-        self._actor = actor
+    def __init__(self, actor: Any, late: Mapping[str, object]) -> None:  # noqa: ANN401
+        self._actor, self._late = actor, late
 
     def open(self) -> Any:  # noqa: ANN401
         """Done when the worker can run batches; see `result`."""
@@ -203,9 +220,11 @@ class RayWorker:
 
     def run(self, lease: Lease, seconds: float) -> Any:  # noqa: ANN401
         """A stream of micro-batches; see `next_rows`."""
-        points = tuple(lease.pending.values())
+        setup, points = lease.setup, tuple(lease.pending.values())
+        keys = {setup.training.asset} & set(self._late) if setup.training else ()
+        late = {key: self._late[key] for key in keys}
         run = self._actor.run.options(num_returns="streaming")
-        return run.remote(lease.setup, points, lease.attempt, seconds)
+        return run.remote(setup, points, lease.attempt, seconds, late)
 
     def stop(self) -> None:
         """End after the current trial."""
@@ -226,12 +245,41 @@ class RayWorker:
 
     def next_rows(self, stream: Any) -> list[TrialRecord] | Raised | Died | None:  # noqa: ANN401
         """What a ready stream holds next: rows, an error, or None at its end."""
-        try:
-            following = next(stream)
-        except StopIteration:
-            return None
-        rows: list[TrialRecord] | Raised | Died = _get(following)
+        rows: list[TrialRecord] | Raised | Died | None = _next(stream)
         return rows
+
+
+class RayFit:
+    """A handle of one training; each call returns at once.
+
+    Args:
+        actor: The handle that Ray gave.
+    """
+
+    def __init__(self, actor: Any) -> None:  # noqa: ANN401
+        self._actor = actor
+
+    def run(self) -> Any:  # noqa: ANN401
+        """Begin; the stream of its news, see `next_news`."""
+        return self._actor.run.options(num_returns="streaming").remote()
+
+    def stop(self) -> None:
+        """End after the current epoch."""
+        self._actor.stop.options(concurrency_group="control").remote()
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        ray.kill(self._actor)
+
+    def next_news(self, stream: Any) -> object:  # noqa: ANN401
+        """What a ready stream holds next: metrics, the outcome, an error, or None at its end."""
+        news: object = _next(stream)
+        return news
+
+
+def _next(stream: Any) -> Any:  # noqa: ANN401
+    following = next(stream, None)
+    return None if following is None else _get(following)
 
 
 def _nodes() -> list[dict[str, Any]]:

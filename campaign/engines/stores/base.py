@@ -35,8 +35,8 @@ class ResultStore(Protocol):
         """Status of every trial that has a row, by trial id."""
         ...
 
-    def read(self) -> pa.Table:
-        """Every row once, in the columns of `campaign.records.COLUMNS`."""
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Every row once, in some columns; None is all of `campaign.records.COLUMNS`."""
         ...
 
     def conflicts(self) -> list[Conflict]:

@@ -90,7 +90,10 @@ class Journal:
 
     def done(self) -> dict[str, str]:
         """Status of every trial that has a row, by trial id."""
-        return dict(self._db.execute("SELECT trial_id, status FROM trials"))
+        good = self._db.execute("SELECT trial_id FROM trials WHERE status = 'ok'")
+        done = dict.fromkeys((key for (key,) in good), "ok")  # one text for a million statuses
+        done.update(self._db.execute("SELECT trial_id, status FROM trials WHERE status <> 'ok'"))
+        return done
 
     def seal(self, part: Part, last: int) -> None:
         """Say that the rows of the tail up to seq `last` are in `part`, and drop them."""
@@ -107,6 +110,21 @@ class Journal:
         """List a part; returns its number."""
         sql = "INSERT INTO parts (name, rows, size, sha256) VALUES (?, ?, ?, ?)"
         return int(self._db.execute(sql, part).lastrowid or 0)
+
+    def replace_parts(self, part: Part, names: Sequence[str]) -> None:
+        """Say that the rows of the parts `names` are in `part`; a second call does nothing."""
+        known = {held.name: number for number, held in self.parts().items()}
+        with self.transaction():
+            number = known.get(part.name) or self.add_part(part)
+            for old in (known[name] for name in names if name in known):
+                self._db.execute("UPDATE trials SET part = ? WHERE part = ?", (number, old))
+                self._db.execute("DELETE FROM parts WHERE number = ?", (old,))
+
+    def trials_in(self, names: Sequence[str]) -> list[str]:
+        """The trials whose row that counts is in one of these parts."""
+        numbers = [number for number, part in self.parts().items() if part.name in set(names)]
+        sql = "SELECT trial_id FROM trials WHERE part = ?"
+        return [key for number in numbers for (key,) in self._db.execute(sql, (number,))]
 
     def parts(self) -> dict[int, Part]:
         """The parts that are listed, by number."""

@@ -35,8 +35,9 @@ class MemoryStore:
     def done(self) -> dict[str, str]:
         return {key: record.status for key, record in self._records.items()}
 
-    def read(self) -> pa.Table:
-        return to_table([row_of(record) for record in self._records.values()])
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        table = to_table([row_of(record) for record in self._records.values()])
+        return table if columns is None else table.select(list(columns))
 
     def conflicts(self) -> list[Conflict]:
         return list(self._conflicts)

@@ -12,9 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from campaign.engines.stores import recovery
+from campaign.engines.stores.compact import Compacted, compact_parts
 from campaign.engines.stores.conflicts import Conflict
 from campaign.engines.stores.lock import FolderLock
-from campaign.engines.stores.parts import list_part, sync_folder, write_part
+from campaign.engines.stores.manifest import list_part
+from campaign.engines.stores.parts import sync_folder, write_part
 from campaign.engines.stores.reader import JOURNAL, TRIALS, load_results
 from campaign.engines.stores.schema import row_of, to_table
 from campaign.errors import SetupError
@@ -37,7 +39,8 @@ class ParquetStore:
         folder: The results folder; made if it is not there.
         seal_rows: Seal when so many rows are in no part, at most `MAX_PART_ROWS` a part.
         seal_seconds: Seal at the first `append` so many seconds after the last sealing, where the
-            rows in no part are more than one in `PATIENCE` of those that are.
+            rows in no part are more than one in `patience` of those that are.
+        patience: None seals for time alone, however few the rows.
 
     Raises:
         LockedError: If another writer has the folder.
@@ -54,12 +57,17 @@ class ParquetStore:
     """
 
     def __init__(
-        self, folder: str | Path, *, seal_rows: int = 5_000, seal_seconds: float = 30.0
+        self,
+        folder: str | Path,
+        *,
+        seal_rows: int = 5_000,
+        seal_seconds: float = 30.0,
+        patience: int | None = PATIENCE,
     ) -> None:
         self.folder = Path(folder)
         self.warnings: list[str] = []
         self._trials = self.folder / TRIALS
-        self._seal_rows, self._seal_seconds = seal_rows, seal_seconds
+        self._seal_rows, self._seal_seconds, self._patience = seal_rows, seal_seconds, patience
         self._unsettled = False
         self._last_seal = time.monotonic()
         self._unsealed = self._sealed = 0
@@ -85,8 +93,8 @@ class ParquetStore:
     def done(self) -> dict[str, str]:
         return self._journal.done()
 
-    def read(self) -> pa.Table:
-        table, lines = load_results(self.folder)
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        table, lines = load_results(self.folder, columns)
         for line in lines:
             self._warn(line)
         return table
@@ -111,6 +119,18 @@ class ParquetStore:
             self._count()
         except (OSError, sqlite3.Error, pa.ArrowException) as error:
             self._warn(f"not sealed, to be tried again; {self._cannot_write(error)}")
+
+    def compact(self) -> Compacted:
+        """Seal, then merge parts that are small; see `campaign.engines.stores.compact`.
+
+        Raises:
+            SetupError: If the folder cannot be written; no row is lost.
+        """
+        self.seal()
+        try:
+            return compact_parts(self._journal, self._trials)
+        except (OSError, sqlite3.Error, pa.ArrowException) as error:
+            raise SetupError(self._cannot_write(error)) from error
 
     def verify(self) -> list[str]:
         """Compare every byte of the parts with what was written.
@@ -160,7 +180,8 @@ class ParquetStore:
         if self._unsealed >= self._seal_rows and not self._unsettled:
             return True
         waited = time.monotonic() - self._last_seal
-        return waited >= self._seal_seconds and self._unsealed * PATIENCE > self._sealed
+        enough = self._patience is None or self._unsealed * self._patience > self._sealed
+        return waited >= self._seal_seconds and self._unsealed > 0 and enough
 
     def _warn(self, line: str) -> None:
         if line not in self.warnings:

@@ -1,12 +1,12 @@
-"""Sealed rows: immutable Parquet files, and the manifest that lists them."""
+"""Sealed rows: immutable Parquet files."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from campaign.engines.stores.schema import conform, is_ours
 
-MANIFEST = "_manifest.jsonl"
 _ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
     ("setup_id", "ascending"),
     ("ber", "ascending"),
@@ -68,12 +67,15 @@ def write_part(folder: Path, table: pa.Table) -> Part:
     return Part(name, len(table), len(content), hashlib.sha256(content).hexdigest())
 
 
-def load_part(path: Path, sha256: str | None = None) -> tuple[pa.Table, Part]:
-    """Read a file of sealed rows whole.
+def load_part(
+    path: Path, sha256: str | None = None, columns: Collection[str] | None = None
+) -> tuple[pa.Table, Part]:
+    """Read a file of sealed rows.
 
     Args:
         path: The file.
         sha256: What its digest must be, where that is known.
+        columns: Which columns, in the order of today; None is all.
 
     Returns:
         Its rows in the columns of today, and the file as it is.
@@ -89,9 +91,10 @@ def load_part(path: Path, sha256: str | None = None) -> tuple[pa.Table, Part]:
     if sha256 not in (None, digest):
         raise DamagedPartError(f"its sha256 is {digest[:12]}..., written was {sha256[:12]}...")
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
-        ours = is_ours(table.schema)
-        table = conform(table, path) if ours else table
+        file = pq.ParquetFile(pa.BufferReader(content))
+        ours = is_ours(file.schema_arrow)
+        table = file.read(columns=None if columns is None else sorted(columns))
+        table = conform(table, path, columns) if ours else table
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedPartError(f"it cannot be read: {str(error).splitlines()[0]}") from None
     if not ours:
@@ -129,37 +132,6 @@ def set_aside(path: Path) -> str:
     return bad.name
 
 
-def read_manifest(folder: Path) -> dict[str, Part]:
-    """The parts that should be there, by name; lines that a crash tore are passed over."""
-    try:
-        lines = (folder / MANIFEST).read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return {}
-    listed: dict[str, Part] = {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            name = str(entry["part"])
-            if entry.get("set_aside"):
-                listed.pop(name, None)
-            else:
-                listed[name] = Part(name, entry["rows"], entry["bytes"], entry["sha256"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return listed
-
-
-def list_part(folder: Path, part: Part) -> None:
-    """Add a part to the manifest, durably."""
-    entry = {"part": part.name, "rows": part.rows, "bytes": part.size, "sha256": part.sha256}
-    _add_line(folder / MANIFEST, entry)
-
-
-def unlist_part(folder: Path, name: str, reason: str) -> None:
-    """Say in the manifest that a part is no longer there, durably."""
-    _add_line(folder / MANIFEST, {"part": name, "set_aside": reason})
-
-
 def sync_folder(folder: Path) -> None:
     """Make names that were added to or changed in a folder survive a power cut."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -178,18 +150,3 @@ def _encode(table: pa.Table) -> pa.Buffer:
 def _next_number(folder: Path) -> int:
     names = (re.match(r"part-(\d+)-", path.name) for path in folder.iterdir())
     return 1 + max((int(match[1]) for match in names if match), default=0)
-
-
-def _add_line(path: Path, entry: dict[str, object]) -> None:
-    with path.open("a+b") as file:
-        whole = file.tell() == 0 or _last_byte(path) == b"\n"
-        file.write(b"" if whole else b"\n")
-        file.write(json.dumps(entry).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read()

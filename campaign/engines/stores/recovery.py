@@ -7,7 +7,7 @@ end in the same state: the journal lists the sound parts that are there, and not
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,16 +16,14 @@ import pyarrow.compute as pc
 
 from campaign.engines.stores.conflicts import compare
 from campaign.engines.stores.journal import Journal
+from campaign.engines.stores.manifest import list_part, read_manifest, unlist_part
 from campaign.engines.stores.parts import (
     DamagedPartError,
     ForeignPartError,
     Part,
     damage,
-    list_part,
     load_part,
-    read_manifest,
     set_aside,
-    unlist_part,
 )
 from campaign.engines.stores.schema import Row, to_rows
 from campaign.records import COLUMNS
@@ -59,8 +57,35 @@ def reconcile(journal: Journal, trials: Path, warn: Warn) -> None:
     """
     for leftover in trials.glob("*.tmp-*"):
         leftover.unlink()
+    _finish_replacing(journal, trials)
     _drop_damaged(journal, trials, damage, warn)
     _adopt_new(journal, trials, warn)
+
+
+def _finish_replacing(journal: Journal, trials: Path) -> None:
+    """Go on where a crash came between the manifest's line of a compacted part and the end."""
+    manifest = read_manifest(trials)
+    for name, olds in manifest.replacements.items():
+        part = manifest.parts.get(name)
+        if part is None or damage(trials / name, part) is None:
+            if part is not None:
+                _follow(journal, part, olds)
+            remove_parts(trials, olds)
+
+
+def _follow(journal: Journal, part: Part, olds: Sequence[str]) -> None:
+    """Let the journal know of a replacement; one that knows the old parts in part begins anew."""
+    known = {held.name for held in journal.parts().values()}.intersection(olds)
+    if known == set(olds):
+        journal.replace_parts(part, olds)
+    elif known:
+        journal.forget_parts()
+
+
+def remove_parts(trials: Path, names: Iterable[str]) -> None:
+    """Delete files whose rows are in another part."""
+    for name in names:
+        (trials / name).unlink(missing_ok=True)
 
 
 def verify(journal: Journal, trials: Path, warn: Warn) -> None:
@@ -111,8 +136,10 @@ def _drop(trials: Path, name: str, why: str, warn: Warn) -> None:
 
 def _adopt_new(journal: Journal, trials: Path, warn: Warn) -> None:
     known = {part.name for part in journal.parts().values()}
-    listed = read_manifest(trials)
-    present = sorted(path.name for path in trials.glob("*.parquet"))
+    manifest = read_manifest(trials)
+    listed = manifest.parts
+    found = {path.name for path in trials.glob("*.parquet")}
+    present = sorted(found - manifest.replaced)
     for name in listed.keys() - present:
         _drop(trials, name, "it is missing; its trials will be run again", warn)
     for name in present:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from operator import attrgetter
@@ -62,6 +62,15 @@ def arrow_schema() -> pa.Schema:
     return pa.schema(columns, metadata={_VERSION: str(SCHEMA_VERSION).encode()})
 
 
+def schema_of(columns: Collection[str] | None) -> pa.Schema:
+    """The fields of `arrow_schema` for some columns, in its order; None is all."""
+    schema = arrow_schema()
+    if columns is None:
+        return schema
+    chosen = pa.schema([field for field in schema if field.name in columns])
+    return chosen.with_metadata(schema.metadata)
+
+
 def to_table(rows: Sequence[Row]) -> pa.Table:
     """Rows as a table of `arrow_schema`, in the order given."""
     schema = arrow_schema()
@@ -99,8 +108,8 @@ def check_version(version: int, where: object) -> None:
         )
 
 
-def conform(table: pa.Table, where: object) -> pa.Table:
-    """A table of records of any age in the columns of today.
+def conform(table: pa.Table, where: object, columns: Collection[str] | None = None) -> pa.Table:
+    """A table of records of any age in the columns of today, or in some of them.
 
     A column that the table lacks is null, one that is unknown today is dropped.
 
@@ -109,14 +118,14 @@ def conform(table: pa.Table, where: object) -> pa.Table:
         ArrowInvalid: If the values of a column do not fit its type.
     """
     check_version(int((table.schema.metadata or {})[_VERSION]), where)
-    schema, names = arrow_schema(), set(table.column_names)
-    columns = [
+    schema, names = schema_of(columns), set(table.column_names)
+    arrays = [
         table[f.name].cast(f.type) if f.name in names else pa.nulls(len(table), f.type)
         for f in schema
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def concat(tables: Iterable[pa.Table]) -> pa.Table:
-    """Tables of `arrow_schema` below each other; none gives a table without rows."""
-    return pa.concat_tables([*tables, arrow_schema().empty_table()])
+def concat(tables: Iterable[pa.Table], columns: Collection[str] | None = None) -> pa.Table:
+    """Tables of `schema_of` below each other; none gives a table without rows."""
+    return pa.concat_tables([*tables, schema_of(columns).empty_table()])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from campaign.engines.trackers.base import Ending, Tracker
+from campaign.engines.trackers.base import Ending, Tracker, TrainingCurve
 from campaign.engines.trackers.client import one_line
 from campaign.errors import CampaignError
 
@@ -41,6 +41,7 @@ class BackgroundTracker:
         self._tracker = tracker
         self._news = threading.Condition()
         self._newest: pd.DataFrame | None = None
+        self._trainings: dict[str, TrainingCurve] = {}
         self._end: _End | None = None
         self._thread: threading.Thread | None = None
 
@@ -54,6 +55,13 @@ class BackgroundTracker:
         with self._news:
             self._newest = curves
             self._wake()
+
+    def train(self, curve: TrainingCurve) -> None:
+        """Take the epochs of a training and return at once."""
+        if self.uri:
+            with self._news:
+                self._trainings[curve.key] = curve
+                self._wake()
 
     def finish(
         self, ending: Ending, artifacts: Sequence[Path] = (), *, timeout: float = 60.0
@@ -77,21 +85,33 @@ class BackgroundTracker:
 
     def _work(self) -> None:
         untold: pd.DataFrame | None = None
+        trained: dict[str, TrainingCurve] = {}
         end: _End | None = None
         while end is None:
             with self._news:
-                self._news.wait_for(lambda: self._newest is not None or self._end is not None)
+                self._news.wait_for(self._has_news)
                 newest, self._newest, end = self._newest, None, self._end
+                trained, self._trainings = {**trained, **self._trainings}, {}
             untold = untold if newest is None else newest
             for attempt in range(1 if end is None else ATTEMPTS):
                 time.sleep(PAUSE_SECONDS if attempt else 0)
-                self.trouble = self._trouble_of(untold, end)
+                self.trouble = self._trouble_of(untold, trained, end)
                 if self.trouble is None:
-                    untold = None
+                    untold, trained = None, {}
                     break
 
-    def _trouble_of(self, curves: pd.DataFrame | None, end: _End | None) -> str | None:
+    def _has_news(self) -> bool:
+        return self._newest is not None or bool(self._trainings) or self._end is not None
+
+    def _trouble_of(
+        self,
+        curves: pd.DataFrame | None,
+        trained: dict[str, TrainingCurve],
+        end: _End | None,
+    ) -> str | None:
         try:
+            for training in trained.values():
+                self._tracker.train(training)
             if curves is not None:
                 self._tracker.log(curves)
             if end is not None:

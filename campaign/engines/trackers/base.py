@@ -46,6 +46,23 @@ class CampaignInfo:
     attachments: Sequence[Path] = ()
 
 
+@dataclass(frozen=True)
+class TrainingCurve:
+    """How a training goes: its metrics by epoch.
+
+    Args:
+        key: What tells it from others, whatever campaign it is part of.
+        name: What people call it.
+        params: What decides it; empty texts are left out.
+        values: Metrics by name and epoch.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, str]
+    values: Mapping[tuple[str, int], float]
+
+
 class Tracker(Protocol):
     """Told about curves; its failure is a warning, never a lost trial."""
 
@@ -61,6 +78,10 @@ class Tracker(Protocol):
             curves: One row for each curve and bit error rate, as `campaign.analysis.curves`
                 makes them.
         """
+        ...
+
+    def train(self, curve: TrainingCurve) -> None:
+        """Bring the tracker to the epochs of a training; repeating it changes nothing."""
         ...
 
     def finish(self, ending: Ending, artifacts: Sequence[Path] = ()) -> None:

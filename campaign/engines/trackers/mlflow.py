@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.engines.trackers.base import CampaignInfo, Ending
+from campaign.engines.trackers.base import CampaignInfo, Ending, TrainingCurve
 from campaign.engines.trackers.client import told_in_a_line
 from campaign.engines.trackers.pending import contradicts, due, has_moved
 from campaign.engines.trackers.place import TrackingStore, redacted
@@ -49,6 +50,16 @@ class MlflowTracker:
             for curve_id, curve in self._curves.items():
                 before = seen[curve_id].values if curve_id in seen else {}
                 self._tell(runs, curve_id, curve, before)
+
+    def train(self, curve: TrainingCurve) -> None:
+        """Keep a run for the training, below that of the campaign."""
+        params = {key: text for key, text in curve.params.items() if text}
+        finite = {key: value for key, value in curve.values.items() if math.isfinite(value)}
+        told = CurveRun(f"training · {curve.name}", params, finite)
+        with self._open() as runs:
+            run = runs.curve(f"training-{curve.key[:16]}", told)
+            if run.state != digest(finite):
+                runs.write(run, finite, params)
 
     def finish(self, ending: Ending, artifacts: Sequence[Path] = ()) -> None:
         """Tell every point as last logged, attach files, and say how every run stands."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.engines.trackers.base import Ending
+from campaign.engines.trackers.base import Ending, TrainingCurve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,9 @@ class NullTracker:
     uri = ""
 
     def log(self, curves: pd.DataFrame) -> None:
+        """Do nothing."""
+
+    def train(self, curve: TrainingCurve) -> None:
         """Do nothing."""
 
     def finish(self, ending: Ending, artifacts: Sequence[Path] = ()) -> None:

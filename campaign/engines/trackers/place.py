@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.errors import SetupError
+from campaign.text import HIDDEN
+from campaign.text import redacted as redacted
 
-_USER_INFO = re.compile(r"(?<=://)([^\s/@:]*):[^\s]*@")
-_SECRET_OPTION = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|api_?key)=[^\s&;'\"]+")
 _SQLITE_FILE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]+)")
 _DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://")
 
@@ -28,16 +28,6 @@ class TrackingStore:
 
     uri: str
     artifacts: str | None = None
-
-
-def redacted(text: str) -> str:
-    """A URI, or any text around URIs, without its passwords and tokens.
-
-    Example:
-        >>> redacted("postgresql://ann:s3c/r@t@db.lab/mlflow?token=abc")
-        'postgresql://ann:***@db.lab/mlflow?token=***'
-    """
-    return _SECRET_OPTION.sub(r"\1=***", _USER_INFO.sub(r"\1:***@", text))
 
 
 def is_served(uri: str) -> bool:
@@ -75,7 +65,13 @@ def tracking_store(
         SetupError: If the URI names a plain folder, which MLflow no longer writes to.
     """
     default = f"sqlite:///{(root / 'mlflow.db').absolute()}"
-    uri = explicit or environ.get("MLFLOW_TRACKING_URI") or default
+    known = environ.get("MLFLOW_TRACKING_URI")
+    if explicit and HIDDEN in explicit and not known:
+        raise SetupError(
+            f"MLflow tracking URI {explicit!r} was kept without its password; set "
+            "MLFLOW_TRACKING_URI to the whole of it"
+        )
+    uri = (known if explicit and HIDDEN in explicit else explicit) or known or default
     if uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
         raise SetupError(
             f"MLflow tracking URI {redacted(uri)!r} is a plain folder, which MLflow 3 no longer "

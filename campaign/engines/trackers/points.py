@@ -18,7 +18,17 @@ Key = tuple[str, int]
 Values = dict[Key, float]
 Row = Mapping[str, object]
 
-AXES = ("model", "dataset", "dtype", "method", "t", "nonfinite", "fault", "targets")
+AXES = (
+    "model",
+    "dataset",
+    "dtype",
+    "method",
+    "t",
+    "train_seed",
+    "nonfinite",
+    "fault",
+    "targets",
+)
 NEEDED = ("model", "dtype", "method", "ber")
 POINT_METRICS = (
     "top1_mean",
@@ -149,6 +159,8 @@ def _name(row: Row) -> str:
     parts = [str(row["model"]), str(row["dtype"]), str(row["method"])]
     t, policy = row.get("t"), _parameter(row.get("nonfinite"))
     parts += [f"t={float(t):g}"] if isinstance(t, int | float) and math.isfinite(t) else []
+    seed = _parameter(row.get("train_seed"))
+    parts += [f"train_seed={seed}"] if seed else []
     return " · ".join([*parts, policy] if policy not in ("", "propagate") else parts)
 
 

@@ -75,6 +75,7 @@ class ScriptedWork:
     trial_seconds: float = 0.0
     prepare_seconds: float = 0.0
     open_error: str = ""
+    reads_training: bool = False
 
     def open(self, assets: Callable[[str], object]) -> ScriptedWorker:
         if self.open_error == "once" and not self._first("open"):
@@ -135,6 +136,7 @@ class ScriptedWorker:
             asset = self.assets("numbers")
             assert isinstance(asset, np.ndarray)
             digest = hashlib.sha256(point.trial_id.encode()).digest()
+            trained = setup.training if self.work.reads_training else None
             yield make_record(
                 setup,
                 point,
@@ -142,6 +144,7 @@ class ScriptedWorker:
                 seconds=time.perf_counter() - begun,
                 attempt=attempt,
                 host=str(os.getpid()),
+                device=None if trained is None else self.assets(trained.asset),
                 compute=f"threads={os.environ.get('OMP_NUM_THREADS')}",
             )
 

@@ -1,0 +1,40 @@
+"""Every fault ends in the rows of a calm run, or in the one documented error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import chaos
+from chaos_faults import SkippedError
+
+pytestmark = [pytest.mark.chaos]
+
+SHORT = [
+    "driver killed",
+    "last part corrupted",
+    "disk full",
+    "two drivers at once",
+    "batch out of memory",
+    "network raises or answers NaN",
+]
+"""A few seconds each; the others are marked slow."""
+LONG = [name for name in {**chaos.ALONE, **chaos.ON_RAY} if name not in SHORT]
+
+
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow, *([pytest.mark.ray] if name in chaos.ON_RAY else [])]
+
+
+@pytest.mark.parametrize(
+    "name", [*SHORT, *(pytest.param(name, marks=marks_of(name)) for name in LONG)]
+)
+def test_no_row_is_lost_doubled_or_changed(name: str, tmp_path: Path) -> None:
+    try:
+        tally = chaos.strike(name, tmp_path, seeds=20 if name in SHORT else None)
+    except SkippedError as reason:
+        pytest.skip(str(reason))
+    assert tally.is_sound, tally
