@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from campaign.engines.executors import cluster
+from campaign.engines.executors import cluster, metrics
 from campaign.engines.executors.actor import FitActor, TrialActor
 from campaign.engines.executors.base import Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
@@ -73,7 +73,7 @@ class RayExecutor:
             self._queue = queue
             training = FitPool(joined, fits, queue, work, self.max_attempts)
             self._pool = Pool(joined, queue, work, limits, training)
-            yield from self._pool.rows(lambda: self._stopping)
+            yield from metrics.counted(self._pool.rows(lambda: self._stopping), self.status)
         except ray.exceptions.RayError as error:
             lost = died(error)
             raise SetupError(f"the Ray cluster is lost: {lost.kind}: {lost.text}") from error
