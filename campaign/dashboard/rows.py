@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from campaign.engines.stores.manifest import read_manifest
@@ -101,7 +102,7 @@ class FolderRows:
         Raises:
             SpecError: If there is no such trial.
         """
-        wanted = [("trial_id", "=", trial_id)]
+        wanted = pc.equal(pc.field("trial_id"), pa.scalar(trial_id))
         found = []
         for path in self._present(read_manifest(self.folder / TRIALS).replaced):
             if path.name not in self._damaged:
@@ -130,13 +131,13 @@ def _narrow(table: pa.Table) -> pa.Table:
     """The kept columns, names as dictionaries."""
     columns = {name: table[name] for name in KEPT}
     columns |= {name: table[name].dictionary_encode() for name in (*KEYS, *PLACES)}
-    return pa.table(columns)
+    return pa.Table.from_arrays([*columns.values()], names=[*columns])
 
 
 def _by_setup(table: pa.Table, lines: tuple[str, ...]) -> Snapshot:
     if not len(table):
         return Snapshot(table, {}, lines)
-    setups = table["setup_id"].chunk(0)
+    setups: pa.DictionaryArray = table["setup_id"].chunk(0)  # type: ignore[type-arg, assignment]
     codes = setups.indices.to_numpy(zero_copy_only=False)
     order: npt.NDArray[np.intp] = np.argsort(codes, kind="stable")
     found, first, sizes = np.unique(codes[order], return_index=True, return_counts=True)
@@ -145,4 +146,4 @@ def _by_setup(table: pa.Table, lines: tuple[str, ...]) -> Snapshot:
         names[code]: (int(start), int(size))
         for code, start, size in zip(found, first, sizes, strict=True)
     }
-    return Snapshot(table.take(pa.array(order)).combine_chunks(), starts, lines)
+    return Snapshot(table.take(order).combine_chunks(), starts, lines)

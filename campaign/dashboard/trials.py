@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +50,8 @@ def trials_of(snapshot: Snapshot, page: Page) -> dict[str, Any]:
     rows = rows.filter(pc.equal(rows["ber"], pa.scalar(page.ber)))
     share = pc.divide(pc.cast(rows["n_correct"], pa.float64()), rows["n_samples"])
     rows = rows.append_column("accuracy", share)
-    kept = pa.table({name: _plain(rows[name]) for name in SHOWN})
-    order = "descending" if page.down else "ascending"
+    kept = pa.Table.from_arrays([_plain(rows[name]) for name in SHOWN], names=list(SHOWN))
+    order: Literal["ascending", "descending"] = "descending" if page.down else "ascending"
     places = pc.sort_indices(kept, sort_keys=[(page.sort, order), ("trial_id", "ascending")])
     limit = int(np.clip(page.limit, 1, MOST))
     shown = kept.take(places.slice(max(page.offset, 0), limit))
@@ -73,7 +73,7 @@ def command_of(folder: Path, trial_id: str) -> str:
     return shlex.join(["campaign", "replay", trial_id, "--results", str(folder)])
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     if pa.types.is_dictionary(column.type):
         return pc.cast(column, column.type.value_type)
     return column

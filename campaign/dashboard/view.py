@@ -53,6 +53,7 @@ class View:
         snapshot: The rows behind them.
         order: In which order the spec names models and number formats.
         level: Nominal coverage of the intervals.
+        planned: Methods and targets that the spec asks for; they have a colour from the start.
     """
 
     folder: Path
@@ -62,15 +63,16 @@ class View:
     snapshot: Snapshot
     order: Order
     level: float = 0.95
+    planned: tuple[Protection, ...] = ()
 
     def chart(self, wanted: Filter) -> dict[str, Any]:
         """The curves that pass the filter, and what there is to choose from.
 
         Model, number format and variant are one each; a choice that was never run moves to the
         first that was, and where none of the wanted methods or targets was run, all are shown. The
-        colour of a method is the same whatever is filtered.
+        colour of a method is the same whatever is filtered, and whatever is still to come.
         """
-        styles = line_styles(_protection(c) for c in self.curves)
+        styles = line_styles([*self.planned, *(_protection(c) for c in self.curves)])
         model = _nearest(wanted.model, self.order.of_models(c.keys["model"] for c in self.curves))
         here = [c for c in self.curves if c.keys["model"] == model]
         dtype = _nearest(wanted.dtype, self.order.of_dtypes(c.keys["dtype"] for c in here))

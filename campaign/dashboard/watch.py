@@ -136,6 +136,7 @@ class WatchedCampaign:
             "newest": newest or None,
             "read": now,
         }
+        planned = tuple((g.setup.method, g.setup.t) for g in self._grids.values())
         details = {
             "description": "" if self._spec is None else self._spec.description,
             "setups": entries,
@@ -144,7 +145,14 @@ class WatchedCampaign:
             "warnings": list(snapshot.warnings),
         }
         self.view = View(
-            self.folder, overview, details, curves, snapshot, self._order, self._curves.level
+            self.folder,
+            overview,
+            details,
+            curves,
+            snapshot,
+            self._order,
+            self._curves.level,
+            planned,
         )
         self.overview = overview
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.dashboard.rows import FolderRows
+from campaign.dashboard.view import Filter
 from campaign.dashboard.watch import WatchedCampaign
 from campaign.engines.stores.reader import read_results
 from campaign.records import TrialRecord
@@ -47,6 +48,8 @@ class Seen:
     counts: list[tuple[int, int]] = field(default_factory=list)
     """(rows that the dashboard has, rows that the reader of results has)."""
     points: list[int] = field(default_factory=list)
+    colours: set[str] = field(default_factory=set)
+    """The style sheets that charts had; one, for colours never change."""
 
     def note(self, text: str) -> None:
         """Nothing to note."""
@@ -61,6 +64,7 @@ class Seen:
         self.look()
         self.states.append(str(self.watched.overview["state"]))
         view = self.watched.view
+        self.colours |= set() if view is None else {str(view.chart(Filter())["css"])}
         self.points.append(0 if view is None else sum(len(c.points) for c in view.curves))
 
     def look(self) -> None:

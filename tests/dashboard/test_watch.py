@@ -41,6 +41,7 @@ def test_a_running_campaign_is_followed_row_by_row(seen: Seen) -> None:
     assert [held for held, _ in seen.counts] == sorted({held for held, _ in seen.counts})
     assert seen.points == sorted(seen.points)
     assert seen.points[0] < seen.points[-1] == 7 * 3
+    assert len(seen.colours) == 1
     overview = seen.watched.overview
     assert overview["state"] == "complete"
     assert (overview["ok"], overview["total"], overview["failed"]) == (TRIALS, TRIALS, 0)

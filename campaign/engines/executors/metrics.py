@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from campaign.lazy import LazyModule
 from campaign.records import TrialRecord
@@ -82,8 +82,8 @@ def counted(
 def ray_meter(instrument: Instrument) -> Meter:
     """What Ray exports, from a driver that has joined or started a cluster."""
     kind = {"counter": meters.Counter, "gauge": meters.Gauge}[instrument.kind]
-    made: Meter = kind(instrument.name, description=instrument.about, tag_keys=instrument.tags)
-    return made
+    made = kind(instrument.name, description=instrument.about, tag_keys=instrument.tags)
+    return cast("Meter", made)
 
 
 class Metrics:
