@@ -248,15 +248,22 @@ def schema() -> None:
 
 @app.command()
 def ui(
-    folder: Annotated[
+    root: Annotated[
         Path, typer.Argument(help="A results folder, or the folder of all of them.")
     ] = Path("results"),
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000,
+    port: Annotated[int, typer.Option(help="Port of the dashboard.", min=0, max=65535)] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Address of the dashboard; beyond 127.0.0.1 others can read it.")
+    ] = "127.0.0.1",
+    mlflow_port: Annotated[
+        int, typer.Option(help="Port of the MLflow UI on 127.0.0.1.", min=1, max=65535)
+    ] = 5000,
+    no_mlflow: Annotated[bool, typer.Option("--no-mlflow", help="Only the dashboard.")] = False,
 ) -> None:
-    """Start the MLflow UI on what was written; Ctrl-C ends it."""
-    from campaign.runner.mlflow_ui import serve
+    """Start the live dashboard and the MLflow UI; Ctrl-C ends both."""
+    from campaign.dashboard.serve import Ports, serve
 
-    serve(folder, port)
+    serve(root, Ports(host, port, None if no_mlflow else mlflow_port))
 
 
 @app.command(name="sync-mlflow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from campaign.engines.executors.base import Executor
 from campaign.engines.trackers.null import NullTracker
@@ -16,7 +16,7 @@ from campaign.spec.expand import expand
 from campaign.text import redacted_values
 
 if TYPE_CHECKING:
-    from campaign.engines.trackers.base import Tracker
+    from campaign.engines.trackers.base import Input, Tracker
     from campaign.engines.trackers.mlflow import MlflowTracker
     from campaign.engines.trackers.place import TrackingStore
     from campaign.runner.result import RunOptions
@@ -89,8 +89,20 @@ def mlflow_tracker(
         started=held["sessions"][0].get("started_at"),
         ended=ended,
         attachments=(folder.spec_copy, folder.resolved),
+        inputs=_inputs_of(held["sessions"][-1].get("digests") or {}, spec),
     )
     return MlflowTracker(info, store_of(spec, folder.path))
+
+
+def _inputs_of(digests: Mapping[str, Any], spec: CampaignSpec) -> list[Input]:
+    """The data and checkpoints of a session, as its provenance has them."""
+    from campaign.engines.trackers.base import Input
+
+    grids = expand(spec)
+    dataset = grids[0].setup.dataset_name if grids else ""
+    found = [Input("checkpoint", name, text) for name, text in digests.get("models", {}).items()]
+    known = dataset and digests.get("dataset")
+    return [Input("dataset", dataset, digests["dataset"]), *found] if known else found
 
 
 def store_of(spec: CampaignSpec, folder: Path) -> TrackingStore:

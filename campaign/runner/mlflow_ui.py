@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from campaign.errors import SetupError
@@ -15,15 +16,16 @@ from campaign.runner.folder import ResultsFolder
 from campaign.runner.history import spec_of
 
 
-def serve(folder: Path, port: int) -> None:
-    """Run the MLflow server on 127.0.0.1 until it is stopped.
+@contextmanager
+def running(folder: Path, port: int) -> Iterator[str]:
+    """An MLflow server on 127.0.0.1; gives its address, where it answers some 15 seconds later.
 
     Args:
         folder: A results folder, or the folder that holds them.
         port: Port to answer on.
 
     Raises:
-        SetupError: If nothing was tracked yet, or the server cannot start.
+        SetupError: If nothing was tracked yet, or the port is taken.
     """
     from campaign.engines.trackers.place import tracking_store
     from campaign.engines.trackers.ui import mlflow_server
@@ -32,20 +34,18 @@ def serve(folder: Path, port: int) -> None:
     store = store_of(spec_of(folder), folder) if one else tracking_store(folder)
     server = mlflow_server(store, port)
     _check_free(port)
-    print(f"MLflow: {server.url} (from elsewhere: ssh -L {port}:127.0.0.1:{port} HOST)")
-    print("It answers in some 15 seconds; Ctrl-C ends it", flush=True)
-    process = subprocess.Popen(server.argv, env={**os.environ, **server.environ}, stderr=sys.stderr)
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    environ = {**os.environ, **server.environ}
+    # A session of its own: Ctrl-C in the terminal is for us, who then end it in good order.
+    process = subprocess.Popen(server.argv, env=environ, stderr=sys.stderr, start_new_session=True)
     try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = 0
+        yield server.url
     finally:
-        signal.signal(signal.SIGTERM, previous)
         process.terminate()
-        process.wait(timeout=20)
-    if code > 0:
-        raise SetupError(f"the MLflow server ended with code {code}")
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _check_free(port: int) -> None:
@@ -54,4 +54,4 @@ def _check_free(port: int) -> None:
         try:
             listener.bind(("127.0.0.1", port))
         except OSError:
-            raise SetupError(f"port {port} of 127.0.0.1 is taken; use --port N") from None
+            raise SetupError(f"port {port} of 127.0.0.1 is taken; use --mlflow-port N") from None

@@ -207,7 +207,7 @@ class _Run:
         """Lease the tasks and keep what comes back, until all is done or a signal came."""
         executor = make_executor(self.spec, self.options)
         telling = Telling(self.tracker, self.store, precision_of(self.spec))
-        try:
+        with closing(executor), telling:
             for records in self._records(executor, tasks):
                 self.store.append(records)
                 self.result.ran += len(records)
@@ -218,10 +218,8 @@ class _Run:
                     executor.add(self._allowed(self.rounds.follow(records)))
                     status |= {**executor.status(), "total": self.rounds.total}
                 self.listener.progressed(records, status)
-                telling.now_and_then()
+                telling.now_and_then(status)
                 self._pass_on_warnings()
-        finally:
-            executor.close()
 
     def _records(self, executor: Executor, tasks: list[SetupPoints]) -> Iterator[list[TrialRecord]]:
         with ThreadPoolExecutor(1) as pool:

@@ -64,7 +64,7 @@ def page_data(subject: Subject) -> dict[str, Any]:
         "level": _level(subject),
         "bers": [_rate(ber) for ber in bers],
         **names,
-        "styles": [_style(key, style) for key, style in styles.items()],
+        "styles": [style_data(key, style) for key, style in styles.items()],
         "curves": [
             _curve(part, subject, known, {**names, "styles": list(styles), "bers": bers})
             for _, part in faulty.groupby(number, sort=True)
@@ -152,7 +152,8 @@ def _protection(row: Mapping[Hashable, Any]) -> Protection:
     return str(row["method"]), None if math.isnan(t) else t
 
 
-def _style(protection: Protection, style: Style) -> dict[str, Any]:
+def style_data(protection: Protection, style: Style) -> dict[str, Any]:
+    """How a line looks and what it is called, for the page's scripts."""
     method, t = protection
     return {
         "method": method,

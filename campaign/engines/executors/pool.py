@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from campaign.engines.executors.base import Failure, Work
 from campaign.engines.executors.causes import Died, Raised
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.lease import Lease, LeaseQueue
+from campaign.engines.executors.limits import Limits
 from campaign.engines.executors.seat import Flight, Seat
 from campaign.errors import SetupError
 from campaign.records import TrialRecord
@@ -34,16 +34,6 @@ OPENING_DEATHS = 3
 """Workers in a row that may die while they open."""
 CRASHES_IN_A_ROW = 10
 """Trials given up with no row between them: then the machine is to blame, not the trials."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many workers, and how long things may take; see `RayExecutor`."""
-
-    workers: int | Literal["auto"]
-    batch_seconds: float
-    patience_seconds: float
-    grace_seconds: float
 
 
 class Pool:

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from campaign.engines.executors import cluster
+from campaign.engines.executors import cluster, metrics
 from campaign.engines.executors.actor import FitActor, TrialActor
 from campaign.engines.executors.base import Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
-from campaign.engines.executors.pool import Limits, Pool
+from campaign.engines.executors.limits import Limits
+from campaign.engines.executors.pool import Pool
 from campaign.errors import SetupError
 from campaign.lazy import LazyModule
 from campaign.records import TrialRecord
@@ -73,7 +74,7 @@ class RayExecutor:
             self._queue = queue
             training = FitPool(joined, fits, queue, work, self.max_attempts)
             self._pool = Pool(joined, queue, work, limits, training)
-            yield from self._pool.rows(lambda: self._stopping)
+            yield from metrics.counted(self._pool.rows(lambda: self._stopping), self.status)
         except ray.exceptions.RayError as error:
             lost = died(error)
             raise SetupError(f"the Ray cluster is lost: {lost.kind}: {lost.text}") from error

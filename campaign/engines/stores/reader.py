@@ -75,7 +75,7 @@ def load_results(folder: str | Path, columns: Sequence[str] | None = None) -> Re
     if not (folder / JOURNAL).exists() and not any((folder / TRIALS).glob("*.parquet")):
         raise SetupError(f"no results in {folder}: run `campaign run SPEC` first")
     needed = None if columns is None else {*columns, "trial_id", "status"}
-    tail = _load_tail(folder / JOURNAL, lines)  # first: rows only move from the tail to parts
+    tail = load_tail(folder / JOURNAL, lines)  # first: rows only move from the tail to parts
     if needed is not None:
         tail = tail.select(schema_of(needed).names)
     parts = _load_parts(folder / TRIALS, lines, needed)
@@ -124,7 +124,8 @@ def each_once(table: pa.Table) -> pa.Table:
     return table.take(kept.take(pc.array_sort_indices(kept)))
 
 
-def _load_tail(journal: Path, lines: list[str]) -> pa.Table:
+def load_tail(journal: Path, lines: list[str]) -> pa.Table:
+    """The rows of a journal that are in no part yet; what goes wrong is added to `lines`."""
     if not journal.exists() or journal.stat().st_size == 0:
         return arrow_schema().empty_table()
     try:

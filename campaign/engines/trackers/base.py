@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 Ending = Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
 """How a campaign stands, in MLflow's words: all trials done; done with failed trials, or crashed;
 stopped, to be resumed; still at work (said by a sync beside a running campaign)."""
+
+
+class Input(NamedTuple):
+    """Something that the campaign reads, as MLflow lists it among the inputs of a run."""
+
+    kind: Literal["dataset", "checkpoint"]
+    name: str
+    digest: str
+    """sha256, hex."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class CampaignInfo:
         started: Seconds since the epoch; None is the moment of the first log.
         ended: Seconds since the epoch; None is the moment of `Tracker.finish`.
         attachments: Files to attach at the start, those that exist, such as the resolved spec.
+        inputs: Datasets and checkpoints that are read.
     """
 
     name: str
@@ -44,6 +54,7 @@ class CampaignInfo:
     started: float | None = None
     ended: float | None = None
     attachments: Sequence[Path] = ()
+    inputs: Sequence[Input] = ()
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.engines.trackers.base import CampaignInfo
+from campaign.engines.trackers.base import CampaignInfo, Input
 from campaign.engines.trackers.client import connect
 from campaign.engines.trackers.pending import trials
 from campaign.engines.trackers.place import TrackingStore
@@ -28,6 +29,8 @@ CHANGED_TAG = "campaign.now."
 METRICS_PER_BATCH = 900
 RUNS_PER_PAGE = 1000
 TAG_CHARACTERS = 5000
+DIGEST_CHARACTERS = 36
+"""What MLflow keeps of a dataset's digest; the whole one stands in a tag and in its source."""
 
 
 @dataclass
@@ -74,6 +77,7 @@ class CampaignRuns:
         self.experiment_id = _experiment(self.client, info.name, store)
         self.curves: dict[str, KnownRun] = {}
         self.parent = self._open_parent(self._find())
+        self._log_inputs()
         for path in info.attachments:
             self.attach(path)
 
@@ -153,6 +157,20 @@ class CampaignRuns:
         if not fits:
             self.client.log_batch(known.run_id, tags=tags, synchronous=True)
 
+    def _log_inputs(self) -> None:
+        """List what the campaign reads with the parent; MLflow keeps what is equal once."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        listed = [
+            DatasetInput(
+                Dataset(held.name, held.digest[:DIGEST_CHARACTERS], held.kind, source_of(held)),
+                [InputTag("mlflow.data.context", held.kind)],
+            )
+            for held in self.info.inputs
+        ]
+        if listed:
+            self.client.log_inputs(self.parent.run_id, listed)
+
     def _find(self) -> KnownRun | None:
         """Learn every run of the campaign; where two stand for one thing, one of them stays."""
         parent: KnownRun | None = None
@@ -200,12 +218,18 @@ class CampaignRuns:
             "campaign.spec_sha": self.info.spec_sha,
             "campaign.code_version": self.info.code_version,
             "mlflow.note.content": self.info.description,
+            **{f"campaign.{held.kind}.{held.name}": held.digest for held in self.info.inputs},
             **{f"{CHANGED_TAG}{key}": text for key, text in changed.items()},
         }
         entries = [RunTag(key, text[:TAG_CHARACTERS]) for key, text in tags.items() if text]
         self._log(parent, [], [Param(*item) for item in missing.items()], entries)
         parent.params = {**missing, **parent.params}
         return parent
+
+
+def source_of(held: Input) -> str:
+    """What an input is, as JSON."""
+    return json.dumps({"name": held.name, "sha256": held.digest})
 
 
 def _precedence(run: Run) -> tuple[bool, int, str]:

@@ -14,12 +14,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from campaign.engines.trackers.base import CampaignInfo
+from campaign.engines.trackers.base import CampaignInfo, Input
 from campaign.engines.trackers.client import connect
 from campaign.engines.trackers.place import TrackingStore, tracking_store
 
 BERS = (0.0, 1e-5, 1e-4, 1e-3)
-TABLES = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
+TABLES = (
+    *("experiments", "runs", "params", "tags", "metrics", "latest_metrics"),
+    *("datasets", "inputs", "input_tags"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def info(tmp_path: Path) -> CampaignInfo:
         description="What bits cost.",
         started=1_700_000_000.0,
         attachments=(folder / "spec.yaml",),
+        inputs=(Input("dataset", "digits", "d" * 64), Input("checkpoint", "resnet20", "c" * 64)),
     )
 
 

@@ -70,6 +70,18 @@ def test_the_parent_tells_spec_and_origin(
     assert tags["campaign.dir"] == str(info.folder)
     assert (tags["campaign.spec_sha"], tags["campaign.code_version"]) == ("5ha", "0.1.0+gabc")
     assert tags["mlflow.note.content"] == "What bits cost."
+    assert tags["campaign.checkpoint.resnet20"] == "c" * 64
+    inputs = database.rows(
+        "SELECT d.name, d.digest, d.dataset_source_type, t.value FROM datasets d "
+        "JOIN inputs i ON i.source_id = d.dataset_uuid "
+        "JOIN input_tags t ON t.input_uuid = i.input_uuid "
+        "WHERE t.name = 'mlflow.data.context' AND i.destination_id = ? ORDER BY d.name",
+        database.run("demo"),
+    )
+    assert inputs == [
+        ("digits", "d" * 36, "dataset", "dataset"),
+        ("resnet20", "c" * 36, "checkpoint", "checkpoint"),
+    ]
 
 
 def test_metrics_are_stepped_by_bit_error_rate(

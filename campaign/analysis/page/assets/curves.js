@@ -64,7 +64,8 @@ function drawCurves() {
       d: sound.length ? "M" + sound.map((k) => `${at[k].toFixed(1)} ${y(cells.mean[k]).toFixed(1)}`).join("L") : "" }));
     for (const k of sound) {
       group.append(mark(data.styles[curve.style].marker, at[k], y(cells.mean[k])));
-      if (!dim) points.push({ x: at[k], y: y(cells.mean[k]), series: curve.style, order, lines: curveLines(curve, k) });
+      if (!dim) points.push({ x: at[k], y: y(cells.mean[k]), series: curve.style, order, curve, k,
+        key: `${curve.name} ${cells.ber[k]}`, lines: curveLines(curve, k) });
     }
     const end = sound[sound.length - 1];
     if (named && end !== undefined) ends.push({ x: at[end], y: y(cells.mean[end]), dim, style: curve.style,

@@ -80,12 +80,16 @@ function nameEnds(targets, frame, gap = 14) {
 }
 
 // Pointer and arrow keys over points with x, y, series, lines; `heard` is told which one is meant.
+// A click or Enter gives the box an event "choose" with the point; a point with a `key` that was
+// meant before is meant again when the chart is drawn anew.
 function listen(box, points, heard) {
   let at = null;
+  const held = box.meant;
   const ring = svg("circle", { class: "target", r: 6.5, visibility: "hidden" });
   box.firstElementChild.append(ring);
   const point = (found) => {
     at = found;
+    box.meant = found ? found.key : undefined;
     heard(found ? found.series : null);
     ring.setAttribute("visibility", found ? "visible" : "hidden");
     if (!found) return hideTip();
@@ -105,9 +109,12 @@ function listen(box, points, heard) {
     point(found && Math.hypot(found.x - x, found.y - y) < 60 ? found : null);
   };
   box.onpointerleave = box.onblur = () => point(null);
+  const choose = () => at && box.dispatchEvent(new CustomEvent("choose", { detail: at }));
+  box.onclick = choose;
   box.onkeydown = (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (event.key === "Escape") point(null);
+    if (event.key === "Enter") choose();
     if (!step || !points.length) return;
     event.preventDefault();
     if (!at) return point(points[0]);
@@ -116,4 +123,6 @@ function listen(box, points, heard) {
       : p.series !== at.series && (p.y - at.y || (p.order - at.order)) * step[1] > 0));
     if (beyond.length) point(near(at.x, at.y, beyond));
   };
+  const again = held !== undefined && points.find((p) => p.key === held);
+  if (again) point(again);
 }
