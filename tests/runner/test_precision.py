@@ -152,6 +152,7 @@ def test_rows_that_came_in_any_order_before_a_crash_change_nothing(adaptive, see
     assert results_of(adaptive) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_rows_do_not_depend_on_executor_and_workers(adaptive, monkeypatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -168,6 +168,7 @@ def runs_in_mlflow(results: Path) -> dict[int, dict[int, float]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_rows_are_those_of_the_inline_executor(trained, ear, monkeypatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -1,4 +1,4 @@
-"""Run trials on Ray workers; the only file that imports Ray."""
+"""Run trials on Ray workers; only this file and the metrics import Ray."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from campaign.engines.executors import cluster, metrics
+from campaign.engines.executors import cluster, limits, metrics
 from campaign.engines.executors.actor import FitActor, TrialActor
 from campaign.engines.executors.base import Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
-from campaign.engines.executors.limits import Limits
 from campaign.engines.executors.pool import Pool
 from campaign.errors import SetupError
 from campaign.lazy import LazyModule
@@ -67,13 +66,13 @@ class RayExecutor:
         fits: Sequence[Fit] = (),
     ) -> Iterator[list[TrialRecord]]:
         joined = self._started()
-        limits = Limits(self.workers, self.batch_seconds, self.patience_seconds, self.grace_seconds)
+        bounds = self.workers, self.batch_seconds, self.patience_seconds, self.grace_seconds
         queue = LeaseQueue(tasks, batch_seconds=self.batch_seconds, max_attempts=self.max_attempts)
         try:
             joined.share(work, assets)
             self._queue = queue
             training = FitPool(joined, fits, queue, work, self.max_attempts)
-            self._pool = Pool(joined, queue, work, limits, training)
+            self._pool = Pool(joined, queue, work, limits.Limits(*bounds), training)
             yield from metrics.counted(self._pool.rows(lambda: self._stopping), self.status)
         except ray.exceptions.RayError as error:
             lost = died(error)
