@@ -12,7 +12,7 @@ from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
 from campaign.analysis.outcome_figure import draw_outcomes
-from campaign.analysis.page.subject import Origin, gather, without_studies
+from campaign.analysis.page.subject import Origin, gather, over_trainings, without_studies
 from campaign.analysis.page.write import write_page
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
@@ -97,19 +97,20 @@ def report_of(
         origin=origin,
         published=published,
     )
-    curves = without_studies(made)
+    shown = over_trainings(made)
+    curves = without_studies(shown)
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
         *write_trainings(made.points, trials, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
-        *write_sensitivity(made.studied, folder / "tables", metric),
+        *write_sensitivity(shown.studied, folder / "tables", metric),
     ]
     figures = [
         *draw_points(curves.points, folder / "figures", metric, interval, order),
         *draw_pareto(curves.cost, folder / "figures", metric, order),
         *draw_outcomes(curves.outcomes, folder / "figures", order),
-        *draw_sensitivity(made.studied, folder / "figures", metric),
+        *draw_sensitivity(shown.studied, folder / "figures", metric),
     ]
     files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
     return Report(tables, figures, write_page(replace(curves, files=files), folder))
