@@ -63,7 +63,9 @@ def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
     return Grid(_caption(table, metric, varied), columns, blocks)
 
 
-def _cells(row: Mapping[Hashable, Any], varied: list[str], with_t: bool, trained: bool) -> list[Cell]:
+def _cells(
+    row: Mapping[Hashable, Any], varied: list[str], with_t: bool, trained: bool
+) -> list[Cell]:
     """One row, in the order of the columns of `for_people`."""
     t = "-" if math.isnan(row["t"]) else Number(t_text(row["t"]))
     return [

@@ -22,7 +22,7 @@ FALL = {1e-4: 0.0, 1e-3: 0.02, 1e-2: 0.2}
 
 @pytest.fixture(scope="module")
 def trials() -> pd.DataFrame:
-    """An untrained method, one trained thrice and one trained once; a trial of training 2 failed."""
+    """Methods untrained, trained once and thrice; a trial of the last training failed."""
     draw, rows = np.random.default_rng(3), []
     networks = [("none", None), ("once", 0.0), *(("thrice", float(k)) for k in range(TRAININGS))]
     for method, seed in networks:

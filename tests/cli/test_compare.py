@@ -70,7 +70,7 @@ def test_two_campaigns_are_compared_in_80_columns(typed, changed) -> None:
 
 def test_a_report_has_the_comparison_as_a_section(changed, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["campaign", "report", str(changed), "--against", OURS])
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main()
     assert str(changed / "report.html") in capsys.readouterr().out
     page = (changed / "report.html").read_text()

@@ -41,10 +41,11 @@ def page_data(subject: Subject) -> dict[str, Any]:
         ``bers`` (above 0, ascending), ``models``, ``dtypes``, ``variants`` (what sets the curves
         of a figure apart), ``styles`` (one for each protection) and ``curves``. A curve names the
         others by place, has ``clean`` (share), ``maps``, ``trainings`` (over how many a mean goes),
-        ``tolerated`` (for each drop its BER and interval, each a number, or a note that starts with a sign or a letter), ``cost`` (null where rows do
-        not say) and ``cells``: for each column a list over the curve's points above BER 0, where
-        ``ber`` is a place in ``bers``. Shares are rounded to `SHARE_DIGITS` decimals, other
-        numbers to `RATE_DIGITS` digits; null is not known.
+        ``tolerated`` (for each drop its BER and interval, each a number, or a note that starts with
+        a sign or a letter), ``cost`` (null where rows do not say) and ``cells``: for each column a
+        list over the curve's points above BER 0, where ``ber`` is a place in ``bers``. Shares are
+        rounded to `SHARE_DIGITS` decimals, other numbers to `RATE_DIGITS` digits; null is not
+        known.
     """
     points = subject.points.assign(**{c: subject.outcomes[c].to_numpy() for c in CLASSES})
     faulty = points[points["ber"] > 0]

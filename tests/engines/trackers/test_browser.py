@@ -73,7 +73,9 @@ def test_the_curves_of_a_campaign_stand_in_one_chart_of_mlflow(
     server = mlflow_server(tracking_store(folder.parent, environ={}))
     with running(server, tmp_path):
         wanted = quote("params.dtype = 'fp32'")
-        browser.open(f"{server.url}/#/experiments/1/runs?compareRunsMode=CHART&searchFilter={wanted}")
+        browser.open(
+            f"{server.url}/#/experiments/1/runs?compareRunsMode=CHART&searchFilter={wanted}"
+        )
         until(browser, f"document.querySelector('{EXPANDER}')?.click() === undefined"
               f" && document.querySelector('{EXPANDER}') !== null")  # fmt: skip
         search = "document.querySelector('input[placeholder=\"Search metric charts\"]')"
