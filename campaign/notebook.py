@@ -113,9 +113,14 @@ class Results:
                 no BER above 0.
         """
         from campaign.analysis.figures import figures_of
+        from campaign.analysis.over_trainings import points_over_trainings, trained_often
+        from campaign.analysis.rows import as_trials
         from campaign.runner.report import order_of
 
-        made = figures_of(self.curves(interval), metric, interval, order_of(self.folder))
+        trials, points = as_trials(self.trials()), self.curves(interval)
+        if "estimated" not in points and trained_often(trials).any():
+            points = points_over_trainings(trials, points, interval)
+        made = figures_of(points, metric, interval, order_of(self.folder))
         if not made:
             raise SpecError(f"{self.folder}: no trial at a BER above 0, so no curve to plot")
         if variant is None and len(made) == 1:

@@ -13,7 +13,7 @@ import pandas as pd
 from campaign.analysis.labels import percent
 from campaign.analysis.markup import Cell, Column, Grid, Number
 from campaign.analysis.rows import METRIC_NAMES, VARIANT_KEYS, Metric
-from campaign.analysis.tables import tolerated, write_grid
+from campaign.analysis.tables import tolerated, training, write_grid
 from campaign.analysis.tolerance import DROPS, column_of
 from campaign.text import t_text
 
@@ -39,11 +39,13 @@ def write_costs(table: pd.DataFrame, folder: Path, metric: Metric) -> list[Path]
 def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
     """What `cost.costs` gave, in percent, with what all curves share said once in the caption."""
     varied = [key for key in VARIANT_KEYS if table[key].nunique() > 1]
+    trained = table["train_seed"].nunique() > 1
     with_t = bool(table["t"].notna().any())
     columns = [
         Column(("Model",), numeric=False),
         Column(("dtype",), numeric=False),
         Column(("Method",), numeric=False),
+        *([Column(("Training",))] if trained else []),
         *([Column(("t",))] if with_t else []),
         *(Column((key,), numeric=False) for key in varied),
         Column(("Bits",)),
@@ -54,20 +56,23 @@ def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
         Column(("dtype",), "On the front of", "On the front of ", numeric=False),
         Column(("model",), "On the front of", "On the front of ", numeric=False),
     ]
-    rows = [_cells(row, varied, with_t) for row in table.to_dict("records")]
+    rows = [_cells(row, varied, with_t, trained) for row in table.to_dict("records")]
     changes = (table[["model", "dtype"]] != table[["model", "dtype"]].shift()).any(axis=1)
     starts = np.flatnonzero(changes.to_numpy())
     blocks = [rows[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
     return Grid(_caption(table, metric, varied), columns, blocks)
 
 
-def _cells(row: Mapping[Hashable, Any], varied: list[str], with_t: bool) -> list[Cell]:
+def _cells(
+    row: Mapping[Hashable, Any], varied: list[str], with_t: bool, trained: bool
+) -> list[Cell]:
     """One row, in the order of the columns of `for_people`."""
     t = "-" if math.isnan(row["t"]) else Number(t_text(row["t"]))
     return [
         (row["model"],),
         (row["dtype"],),
         (row["method"],),
+        *([(training(row["train_seed"]),)] if trained else []),
         *([(t,)] if with_t else []),
         *((row[key],) for key in varied),
         (f"{row['bits_per_weight']:.2f}",),

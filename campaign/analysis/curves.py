@@ -75,7 +75,7 @@ def curves_of(
     points = pd.concat([points, _results(trials[good], cells[good], count, interval)], axis=1)
     points = with_estimates(points, trials, cells, precision)
     points = points.sort_values(POINT_KEYS, na_position="first", ignore_index=True)
-    return _with_clean(points)
+    return with_clean(points)
 
 
 def _results(
@@ -98,7 +98,7 @@ def _results(
     return pd.DataFrame(columns)
 
 
-def _with_clean(points: pd.DataFrame) -> pd.DataFrame:
+def with_clean(points: pd.DataFrame) -> pd.DataFrame:
     """The points with the fault-free accuracy of their curve."""
     curve = numbered(points, CURVE_KEYS)
     zero = (points["ber"] == 0).to_numpy()

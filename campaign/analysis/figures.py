@@ -261,9 +261,14 @@ def _footnote(page: Page, panels: list[Panel], bounds: str, metric: Metric) -> s
     least, most = (int(seeds.min()), int(seeds.max())) if len(seeds) else (0, 0)
     number = f"{most}" if least == most else f"{least} to {most}"
     estimated = "estimated" in page.points and metric == "top1"
+    several = int(page.points["n_trainings"].max()) if "n_trainings" in page.points else 1
+    unit = "seed" if several == 1 else "trial"
     text = (
-        f"{'Estimated mean' if estimated else 'Mean'} over {number} seed{'' if most == 1 else 's'}"
+        f"{'Estimated mean' if estimated else 'Mean'} over {number} {unit}"
+        f"{'' if most == 1 else 's'}"
     )
+    if several > 1:
+        text += f" (fault maps, and up to {several} trainings: interval by Student's t)"
     if "estimated" in page.points:
         text += ", each on some of the images"
     alone = all(len(line.ber) == 1 for panel in panels for line in panel.lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
 from campaign.analysis.outcome_figure import draw_outcomes
-from campaign.analysis.page.subject import Origin, gather, without_studies
-from campaign.analysis.page.write import write_page
+from campaign.analysis.page.section import Maker
+from campaign.analysis.page.subject import Origin, gather, over_trainings, without_studies
+from campaign.analysis.page.write import SECTIONS, write_page
 from campaign.analysis.pareto_figure import draw_pareto
 from campaign.analysis.rows import Metric, as_trials
 from campaign.analysis.sensitivity_figure import draw_sensitivity
@@ -86,8 +88,9 @@ def report_of(
     precision: Precision | None,
     origin: Origin,
     published: pd.DataFrame | None,
+    sections: Sequence[Maker] = SECTIONS,
 ) -> Report:
-    """The same of what `rows.as_trials` gave."""
+    """The same of what `rows.as_trials` gave; `sections` are those of the page."""
     made = gather(
         trials,
         metric,
@@ -97,19 +100,21 @@ def report_of(
         origin=origin,
         published=published,
     )
-    curves = without_studies(made)
+    shown = over_trainings(made)
+    curves = without_studies(shown)
     tables = [
         *write_points(made.summary, made.points, folder / "tables", metric),
         *write_costs(made.cost, folder / "tables", metric),
         *write_trainings(made.points, trials, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
-        *write_sensitivity(made.studied, folder / "tables", metric),
+        *write_sensitivity(shown.studied, folder / "tables", metric),
     ]
     figures = [
         *draw_points(curves.points, folder / "figures", metric, interval, order),
         *draw_pareto(curves.cost, folder / "figures", metric, order),
         *draw_outcomes(curves.outcomes, folder / "figures", order),
-        *draw_sensitivity(made.studied, folder / "figures", metric),
+        *draw_sensitivity(shown.studied, folder / "figures", metric),
     ]
     files = [path.relative_to(folder).as_posix() for path in [*tables, *figures]]
-    return Report(tables, figures, write_page(replace(curves, files=files), folder))
+    page = write_page(replace(curves, files=files), folder, sections)
+    return Report(tables, figures, page)

@@ -125,11 +125,13 @@ def _capped(points: pd.DataFrame) -> str:
 def for_people(table: pd.DataFrame, metric: Metric) -> Grid:
     """What `summary` gave, in percent, with what all curves share said once in the caption."""
     varied = [key for key in VARIANT_KEYS if table[key].nunique() > 1]
+    trained = table["train_seed"].nunique() > 1
     columns = [
         Column(("Model",), numeric=False),
         Column(("dtype",), numeric=False),
         *(Column((key,), numeric=False) for key in varied),
         Column(("Method",), numeric=False),
+        *([Column(("Training",))] if trained else []),
         *([Column(("t",))] if table["t"].notna().any() else []),
         Column(("Seeds",)),
         *([Column(("Failed",))] if table["n_failed"].any() else []),
@@ -153,6 +155,7 @@ def _cells(row: Mapping[Hashable, Any], table: pd.DataFrame, varied: list[str]) 
         (row["dtype"],),
         *((row[key],) for key in varied),
         (row["method"],),
+        *([(training(row["train_seed"]),)] if table["train_seed"].nunique() > 1 else []),
         *([(t,)] if table["t"].notna().any() else []),
         (str(row["n_seeds"]),),
         *([(str(row["n_failed"]),)] if table["n_failed"].any() else []),
@@ -161,6 +164,11 @@ def _cells(row: Mapping[Hashable, Any], table: pd.DataFrame, varied: list[str]) 
         *(tolerated(row, column_of(drop)) for drop in DROPS),
         (percent(row["overhead"]),),
     ]
+
+
+def training(seed: float) -> str:
+    """The seed of a training; a dash where nothing was trained."""
+    return "-" if math.isnan(seed) else f"{seed:.0f}"
 
 
 def _mean(row: Mapping[Hashable, Any], ber: float) -> str:

@@ -211,12 +211,16 @@ def report(
         Literal["bounded", "bootstrap"],
         typer.Option(help="Interval of a mean: allowing for fault maps not seen, or not."),
     ] = "bounded",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", help="Results folder to compare with; may be given again."),
+    ] = None,
 ) -> None:
     """Make report.html, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG, PDF) of all rows."""
     from campaign.runner.place import publish
     from campaign.runner.report import make_report
 
-    made = make_report(folder, [metric], interval)
+    made = make_report(folder, [metric], interval, against=against or ())
     for path in made:
         print(path)
     if url := publish(folder, made):

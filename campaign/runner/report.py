@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from campaign.analysis.order import Order
+    from campaign.analysis.page.section import Maker
     from campaign.analysis.page.subject import Origin
     from campaign.analysis.rows import Metric
     from campaign.analysis.sequential import Precision
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 
 def make_report(
-    folder: Path, metrics: Sequence[Metric], interval: IntervalName = "bounded"
+    folder: Path,
+    metrics: Sequence[Metric],
+    interval: IntervalName = "bounded",
+    *,
+    against: Sequence[Path] = (),
 ) -> list[Path]:
     """Write report.html, tables/ and figures/ from all rows of a results folder.
 
@@ -30,9 +35,11 @@ def make_report(
         folder: A results folder.
         metrics: Accuracies to show.
         interval: Interval of a mean; see `campaign.analysis.statistics.mean_interval`.
+        against: Results folders that a section of the page compares this one with.
 
     Raises:
         SetupError: If there are no rows, or the files cannot be written.
+        SpecError: If a folder of `against` cannot be compared with this one.
     """
     from campaign.analysis.report import report_of
     from campaign.analysis.rows import as_trials
@@ -52,6 +59,7 @@ def make_report(
                 precision=wanted,
                 origin=origin,
                 published=published,
+                sections=_sections(folder, against, metric),
             ).paths
             for metric in metrics
         ]
@@ -59,6 +67,22 @@ def make_report(
         where = error.filename or folder
         raise SetupError(f"{where}: cannot be written ({error.strerror})") from None
     return list(dict.fromkeys(path for paths in made for path in paths))
+
+
+def _sections(folder: Path, against: Sequence[Path], metric: Metric) -> Sequence[Maker]:
+    """Those of every page; before how it was measured, what differs from other folders."""
+    from campaign.analysis.comparison import together
+    from campaign.analysis.page.comparison import comparing
+    from campaign.analysis.page.facts import sampling
+    from campaign.analysis.page.write import SECTIONS
+    from campaign.runner.compare import Asked, compare_folders
+
+    if not against:
+        return SECTIONS
+    asked = Asked(metric=metric)
+    found = together([c for other in against for c in compare_folders([other, folder], asked)])
+    place = SECTIONS.index(sampling)
+    return [*SECTIONS[:place], comparing(found), *SECTIONS[place:]]
 
 
 def claims_of(

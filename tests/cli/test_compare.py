@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -65,6 +66,20 @@ def test_two_campaigns_are_compared_in_80_columns(typed, changed) -> None:
     (row,) = (line for line in out.splitlines() if line.endswith("*"))
     assert row.split()[:3] == ["1e-5", "34.99", "90.00"]
     assert "20 vs 20" in out
+
+
+def test_a_report_has_the_comparison_as_a_section(changed, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["campaign", "report", str(changed), "--against", OURS])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    assert str(changed / "report.html") in capsys.readouterr().out
+    page = (changed / "report.html").read_text()
+    sections = re.findall(r'<section id="(\w+)"', page)
+    assert sections.index("comparison") == sections.index("methods") - 1
+    (section,) = re.findall(r'<section id="comparison".*?</section>', page, re.S)
+    # of 2000 images: 699.8 right on average before, 1800 after
+    assert re.search(r"<td[^>]*>34\.99</td><td[^>]*>90\.00</td>", section)
+    assert "only in A: resnet20 · fp32 · saf(function=scaled_tanh)" in section
 
 
 def test_every_format_holds_the_same_numbers(typed, changed, tmp_path) -> None:

@@ -95,8 +95,11 @@ def _bands(subject: Subject) -> str:
         kind = "intervals of the mean that allow for fault maps not seen"
     else:
         kind = "bootstrap intervals of the mean (the other, wider one where all maps agree)"
+    over = "fault maps"
+    if subject.trainings > 1:
+        over += f" and up to {subject.trainings} trainings (intervals there: Student's t over both)"
     return (
-        f"{'Estimated means' if estimated else 'Means'} over fault maps; bands: {100 * level:g} % "
+        f"{'Estimated means' if estimated else 'Means'} over {over}; bands: {100 * level:g} % "
         f"{kind}. With more than {MOST_BANDS} methods the band of one is shown when it is pointed "
         "at or alone."
     )

@@ -40,11 +40,12 @@ def page_data(subject: Subject) -> dict[str, Any]:
     Returns:
         ``bers`` (above 0, ascending), ``models``, ``dtypes``, ``variants`` (what sets the curves
         of a figure apart), ``styles`` (one for each protection) and ``curves``. A curve names the
-        others by place, has ``clean`` (share), ``tolerated`` (for each drop its BER and interval,
-        each a number, or a note that starts with a sign or a letter), ``cost`` (null where rows do
-        not say) and ``cells``: for each column a list over the curve's points above BER 0, where
-        ``ber`` is a place in ``bers``. Shares are rounded to `SHARE_DIGITS` decimals, other
-        numbers to `RATE_DIGITS` digits; null is not known.
+        others by place, has ``clean`` (share), ``maps``, ``trainings`` (over how many a mean goes),
+        ``tolerated`` (for each drop its BER and interval, each a number, or a note that starts with
+        a sign or a letter), ``cost`` (null where rows do not say) and ``cells``: for each column a
+        list over the curve's points above BER 0, where ``ber`` is a place in ``bers``. Shares are
+        rounded to `SHARE_DIGITS` decimals, other numbers to `RATE_DIGITS` digits; null is not
+        known.
     """
     points = subject.points.assign(**{c: subject.outcomes[c].to_numpy() for c in CLASSES})
     faulty = points[points["ber"] > 0]
@@ -110,6 +111,7 @@ def _curve(
         "name": curve_key({str(k): first[k] for k in CURVE_KEYS}),
         "clean": _share(row["clean"]),
         "maps": int(row["n_seeds"]),
+        "trainings": int(part["n_trainings"].max()) if "n_trainings" in part else 1,
         "tolerated": {column_of(drop): _tolerated(row, column_of(drop)) for drop in DROPS},
         "cost": _cost(row),
         "cells": cells,

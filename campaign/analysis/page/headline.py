@@ -21,7 +21,8 @@ from campaign.text import t_text
 
 def headline(subject: Subject) -> Section:
     """Clean accuracy, tolerated bit error rates with intervals and cost of every curve."""
-    tables = [path for path in subject.files if "/summary_" in path or "/cost_" in path]
+    kinds = ("/summary_", "/cost_", "/trainings_")
+    tables = [path for path in subject.files if any(kind in path for kind in kinds)]
     name = "What each method tolerates and costs"
     return Section("headline", name, grid(_grid(subject), name=name) + links(tables))
 
@@ -94,5 +95,14 @@ def _caption(subject: Subject) -> str:
         "check bits and protected constants in % of stored bits; operations of the protections in "
         "% of those of an inference of batch size 1. Front: no other method and number format of "
         "the model has as few bits per weight (with constants) and as high a BER at 5 points. "
-        f"Here: {', '.join(shared)}."
+        f"{_trained(subject)}Here: {', '.join(shared)}."
+    )
+
+
+def _trained(subject: Subject) -> str:
+    if subject.trainings == 1:
+        return ""
+    return (
+        f"Means are over up to {subject.trainings} trainings of a network, with intervals over "
+        "fault maps alone; the tables summary and cost have a row for each training. "
     )

@@ -68,13 +68,21 @@ def _maps(subject: Subject) -> str:
     faulty = subject.points[(subject.points["ber"] > 0) & (subject.points["n_trials"] > 0)]
     if faulty.empty:
         return ""
-    maps = _range(faulty["n_trials"].min(), faulty["n_trials"].max())
+    each = faulty["n_trials"] / faulty.get("n_trainings", 1)
+    maps = _range(each.min(), each.max())
     curves = len(subject.points[CURVE_KEYS].drop_duplicates())
     lost = int(subject.points["n_failed"].sum())
     return (
         f"Each of the {curves} settings (model, number format, protection) meets {maps} "
         "independent fault maps at each BER; at one seed faults are nested over BERs, and the "
         "same for all protections with words of equal size."
+        + (
+            f" Networks of methods with training are trained up to {subject.trainings} times, each "
+            "with the same weight in a mean; intervals of such means are Student's t over "
+            "trainings and maps."
+            if subject.trainings > 1
+            else ""
+        )
         + (f" {lost} trials gave no result and are left out." if lost else "")
     )
 

@@ -53,12 +53,15 @@ def cell(pieces: Cell) -> str:
 
 
 def grid(table: Grid, *, name: str) -> str:
-    """A table for people as HTML that scrolls by itself; the caption stands below it."""
-    return scrolling(
-        f"<table><caption>{cell(table.caption)}</caption><thead>{_heads(table.columns)}</thead>"
-        + "".join(_block(block, table.columns) for block in table.blocks)
-        + "</table>",
-        name,
+    """A table for people as HTML that scrolls by itself; its caption below, which does not."""
+    return (
+        scrolling(
+            f"<table><thead>{_heads(table.columns)}</thead>"
+            + "".join(_block(block, table.columns) for block in table.blocks)
+            + "</table>",
+            name,
+        )
+        + f'<p class="note">{cell(table.caption)}</p>'
     )
 
 

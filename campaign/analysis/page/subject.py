@@ -11,6 +11,12 @@ import pandas as pd
 from campaign.analysis.cost import costs_of
 from campaign.analysis.curves import curves_of
 from campaign.analysis.order import Order
+from campaign.analysis.over_trainings import (
+    mean_trials,
+    points_over_trainings,
+    trained_often,
+    unsaid,
+)
 from campaign.analysis.page.outcomes import CLASSES, outcomes
 from campaign.analysis.rows import METRIC_NAMES, POINT_KEYS, Metric
 from campaign.analysis.sensitivity import ALL_CLASSES, in_curves, sensitivity
@@ -80,6 +86,12 @@ class Subject:
         return "estimated" in self.points
 
     @property
+    def trainings(self) -> int:
+        """Over how many trainings the means of its curves go, at most."""
+        known = self.points.get("n_trainings")
+        return 1 if known is None else int(known.max())
+
+    @property
     def metric_name(self) -> str:
         """The accuracy in words."""
         return METRIC_NAMES[self.metric]
@@ -112,6 +124,27 @@ def gather(
         origin=origin,
         published=published,
         studied=sensitivity(points, classes, metric, order),
+    )
+
+
+def over_trainings(subject: Subject) -> Subject:
+    """The subject with one curve for all trainings of a method; rows stay as they are.
+
+    Estimates from samples of images keep a curve for each training.
+    """
+    trials = subject.trials
+    if subject.estimated or not trained_often(trials).any():
+        return subject
+    points = points_over_trainings(trials, subject.points, subject.interval)
+    averaged, classes = mean_trials(trials), outcomes(unsaid(trials), ALL_CLASSES)
+    found = tolerance_of(averaged, metric=subject.metric)
+    return replace(
+        subject,
+        points=points,
+        summary=summary_of(points, found, subject.metric),
+        cost=costs_of(averaged, found, subject.metric),
+        outcomes=classes[[*POINT_KEYS, *CLASSES]],
+        studied=sensitivity(points, classes, subject.metric, subject.order),
     )
 
 

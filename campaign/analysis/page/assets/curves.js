@@ -2,16 +2,17 @@
 const MOST_BANDS = 8;
 
 function curveLines(curve, k) {
-  const cells = curve.cells;
+  const cells = curve.cells, several = curve.trainings || 1;
+  const seen = several > 1 ? `trials (${several} trainings)` : "maps";
   const lines = [
     data.styles[curve.style].label,
     `BER ${rate(data.bers[cells.ber[k]])}: ${percent(cells.mean[k], 2)} %` +
       (known(cells.low[k]) ? ` [${percent(cells.low[k], 2)}, ${percent(cells.high[k], 2)}]` : ""),
-    `${count(cells.trials[k])} maps of ${count(cells.images[k])} images` +
+    `${count(cells.trials[k])} ${seen} of ${count(cells.images[k])} images` +
       (cells.failed[k] ? `, ${count(cells.failed[k])} failed` : ""),
   ];
   if (known(cells.sd[k])) lines.push(`sd ${percent(cells.sd[k], 2)}, median ${percent(cells.median[k], 2)}, ` +
-    `5-95 % of maps ${percent(cells.q05[k], 2)}-${percent(cells.q95[k], 2)}`);
+    `5-95 % of ${several > 1 ? "trials" : "maps"} ${percent(cells.q05[k], 2)}-${percent(cells.q95[k], 2)}`);
   if (known(curve.clean)) lines.push(`without faults ${percent(curve.clean, 2)} %`);
   if (known(cells.flips[k])) lines.push(`${count(cells.flips[k])} bits flipped on average`);
   if (cells.stop && cells.stop[k] === "max_seeds") lines.push("given up at max_seeds, wider than wanted");
