@@ -132,6 +132,7 @@ def test_filters_filter_by_keyboard_on_a_narrow_dark_page(browser: Any, url: str
 
 
 def test_a_server_that_is_gone_is_said_to_be(browser: Any, results: Path) -> None:
+    results.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "campaign", "ui", str(results), "--port", "0", "--no-mlflow"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -16,6 +16,7 @@ def results_of(campaign) -> dict[str, tuple[object, ...]]:
     return {row["trial_id"]: tuple(row[c] for c in RESULT_COLUMNS) for row in table}
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_executor_and_workers(campaign, monkeypatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     campaign.edit("[none, range_clamp]", "[none, [parity, range_clamp]]")
