@@ -80,7 +80,9 @@ def test_stages_in_turn_are_the_network_with_its_sites(name: str, size: int) -> 
     assert same_bits(staged, whole)
 
 
-@pytest.mark.parametrize("name", ["cifar_resnet20_b", "torchvision/mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["cifar_resnet20_b", pytest.param("torchvision/mobilenet_v2", marks=pytest.mark.slow)]
+)
 def test_a_pass_from_any_cut_has_the_end_of_the_sites_and_the_same_answer(name: str) -> None:
     module = network(name)
     x = images(2, 32)
@@ -101,7 +103,16 @@ def test_a_pass_from_any_cut_has_the_end_of_the_sites_and_the_same_answer(name: 
         assert sum(stages.parts[place].sites_before.values()) == len(sites) - len(end)
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20_b", "torchvision/resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digits_cnn",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("cifar_resnet20_b", "torchvision/resnet18")
+        ),
+    ],
+)
 def test_a_changed_parameter_changes_no_stage_before_the_first_that_reads_it(name: str) -> None:
     """Every parameter in turn; what the stages before it get and give does not depend on it."""
     module = network(name)

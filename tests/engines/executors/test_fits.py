@@ -76,7 +76,7 @@ def cluster(teach_workers: Callable[[], None]) -> Iterator[None]:
     started.close()
 
 
-@pytest.fixture(params=["inline", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(params=["inline", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])])
 def executor(request: pytest.FixtureRequest) -> Executor:
     if request.param == "inline":
         return InlineExecutor()
