@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from campaign.methods.base import METHODS, Method, State
+from campaign.methods.base import METHODS
 from campaign.methods.fitting import Batch, Context, Criterion, Fitting
-from campaign.methods.learnt_bounds import OPERATIONS, Bounds, guarded
+from campaign.methods.learnt_bounds import BoundsFitting, LearntBounds
 from campaign.networks.sites import Site
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @METHODS.register
 @dataclass(frozen=True)
-class FitAct(Method):
+class FitAct(LearntBounds):
     """Cut activations off above bounds that are trained, while the weights stay as they are.
 
     An activation x becomes x * sigmoid(steepness * (bound - |x|)): nearly x below the bound, nearly
@@ -43,8 +42,6 @@ class FitAct(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "fitact"
-    bounds_as_trained: ClassVar[bool] = True
-    freezes_weights: ClassVar[bool] = True
 
     per: Literal["neuron", "layer"] = "neuron"
     penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4e-11
@@ -52,25 +49,11 @@ class FitAct(Method):
     images: Annotated[int, Field(ge=1)] = 1000
     recipe: str | None = None
 
-    @property
-    def fits(self) -> bool:
-        return True
-
-    @property
-    def guards(self) -> bool:
-        return True
-
     def fitting(self) -> Fitting:
         return FitActFitting(self)
 
-    def guard(self, site: Site, value: Tensor, seen: State) -> Tensor:
-        return guarded(site, value, seen, self.steepness)
 
-    def guard_operations(self, site: Site, count: int) -> int:
-        return OPERATIONS * count if site.kind == "activation" else 0
-
-
-class FitActFitting(Fitting):
+class FitActFitting(BoundsFitting):
     """Training of all bounds at once.
 
     Args:
@@ -78,17 +61,12 @@ class FitActFitting(Fitting):
     """
 
     def __init__(self, method: FitAct) -> None:
-        self.method, self.bounds = method, Bounds(method.steepness)
+        super().__init__(method.steepness)
+        self.method = method
 
     def prepare(self, module: nn.Module, context: Context) -> None:
         inputs = context.sample(self.method.images).inputs
         self.bounds.attach(module, inputs, lambda place, count: self.method.per == "neuron")
-
-    def trained_parameters(self, module: nn.Module) -> Sequence[nn.Parameter]:
-        return [*self.bounds.held.values()]
-
-    def train_mode(self, module: nn.Module) -> None:
-        module.eval()
 
     def guard(self, site: Site, value: Tensor) -> Tensor:
         return self.bounds.guard(site, value)
@@ -104,6 +82,3 @@ class FitActFitting(Fitting):
     def after_step(self, module: nn.Module, context: Context) -> None:
         if (context.step + 1) % context.steps == 0:
             context.metrics["mean_bound"] = self.bounds.mean()
-
-    def finish(self, module: nn.Module, context: Context) -> State:
-        return self.bounds.constants()

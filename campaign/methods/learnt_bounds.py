@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from campaign.lazy import torch
+from campaign.methods.base import Method
+from campaign.methods.fitting import Context, Fitting
 from campaign.methods.moments import State
 from campaign.networks.sites import Site, watched
 
@@ -85,16 +87,53 @@ class Bounds:
         return sum(means) / len(means)
 
     def constants(self) -> State:
-        """What `guarded` needs."""
+        """What `LearntBounds.guard` needs."""
         return {str(place): bound.detach().clone() for place, bound in self.held.items()}
 
 
-def guarded(site: Site, value: Tensor, seen: State, steepness: float) -> Tensor:
-    """The value as a learnt bound cuts it, where there is one."""
-    bound = seen.get(str(site.place))
-    if site.kind != "activation" or bound is None:
-        return value
-    return softly_cut(value, bound, steepness)
+class LearntBounds(Method):
+    """What methods share whose training learns bounds of activations and leaves the weights."""
+
+    bounds_as_trained: ClassVar[bool] = True
+    freezes_weights: ClassVar[bool] = True
+    steepness: float
+
+    @property
+    def fits(self) -> bool:
+        return True
+
+    @property
+    def guards(self) -> bool:
+        return True
+
+    def guard(self, site: Site, value: Tensor, seen: State) -> Tensor:
+        bound = seen.get(str(site.place))
+        if site.kind != "activation" or bound is None:
+            return value
+        return softly_cut(value, bound, self.steepness)
+
+    def guard_operations(self, site: Site, count: int) -> int:
+        return OPERATIONS * count if site.kind == "activation" else 0
+
+
+class BoundsFitting(Fitting):
+    """The training of `bounds`, and of nothing else.
+
+    Args:
+        steepness: See `softly_cut`.
+    """
+
+    def __init__(self, steepness: float) -> None:
+        self.bounds = Bounds(steepness)
+
+    def trained_parameters(self, module: nn.Module) -> Sequence[nn.Parameter]:
+        return [*self.bounds.held.values()]
+
+    def train_mode(self, module: nn.Module) -> None:
+        module.eval()
+
+    def finish(self, module: nn.Module, context: Context) -> State:
+        return self.bounds.constants()
 
 
 def _largest(module: nn.Module, inputs: Tensor, apart: Apart) -> dict[int, Tensor]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
 from campaign.lazy import torch
-from campaign.methods.base import METHODS, Method, State
+from campaign.methods.base import METHODS
 from campaign.methods.fitting import Batch, Context, Criterion, Fitting
-from campaign.methods.learnt_bounds import BATCH, OPERATIONS, Bounds, guarded
+from campaign.methods.learnt_bounds import BATCH, BoundsFitting, LearntBounds
 from campaign.networks.sites import Site
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ PENALTY, PLACE = "proact/penalty", "proact/place"
 
 @METHODS.register
 @dataclass(frozen=True)
-class ProAct(Method):
+class ProAct(LearntBounds):
     """Cut activations off above trained bounds: by neuron in the last activation, else by layer.
 
     They cut as those of ``fitact`` do, begin at the same values, and the weights stay as they are.
@@ -49,8 +48,6 @@ class ProAct(Method):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     name: ClassVar[str] = "proact"
-    bounds_as_trained: ClassVar[bool] = True
-    freezes_weights: ClassVar[bool] = True
 
     penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4e-5
     largest_drop: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.002
@@ -58,25 +55,11 @@ class ProAct(Method):
     images: Annotated[int, Field(ge=1)] = 1000
     recipe: str | None = None
 
-    @property
-    def fits(self) -> bool:
-        return True
-
-    @property
-    def guards(self) -> bool:
-        return True
-
     def fitting(self) -> Fitting:
         return ProActFitting(self)
 
-    def guard(self, site: Site, value: Tensor, seen: State) -> Tensor:
-        return guarded(site, value, seen, self.steepness)
 
-    def guard_operations(self, site: Site, count: int) -> int:
-        return OPERATIONS * count if site.kind == "activation" else 0
-
-
-class ProActFitting(Fitting):
+class ProActFitting(BoundsFitting):
     """Training of one activation's bounds after the other.
 
     Args:
@@ -84,7 +67,8 @@ class ProActFitting(Fitting):
     """
 
     def __init__(self, method: ProAct) -> None:
-        self.method, self.bounds = method, Bounds(method.steepness)
+        super().__init__(method.steepness)
+        self.method = method
         self._good: dict[int, Tensor] = {}
         self._place = -1
         self._least = 0.0
@@ -96,12 +80,6 @@ class ProActFitting(Fitting):
             self._good[place] = bound.detach().clone()
             module.register_buffer(f"activation_bound{place}_good", self._good[place])
         self._least = self._accuracy(module, context) - self.method.largest_drop
-
-    def trained_parameters(self, module: nn.Module) -> Sequence[nn.Parameter]:
-        return [*self.bounds.held.values()]
-
-    def train_mode(self, module: nn.Module) -> None:
-        module.eval()
 
     def guard(self, site: Site, value: Tensor) -> Tensor:
         return self.bounds.guard(site, value, [self._place])
@@ -131,9 +109,6 @@ class ProActFitting(Fitting):
         if not kept:
             context.memory[PENALTY] /= 10
         context.metrics.update(mean_bound=self.bounds.mean(), bounds_taken_back=float(not kept))
-
-    def finish(self, module: nn.Module, context: Context) -> State:
-        return self.bounds.constants()
 
     def _turn(self, context: Context) -> int:
         """The place whose bounds this step trains."""

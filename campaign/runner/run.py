@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from campaign.engines.executors.base import Executor
@@ -52,13 +52,8 @@ def run_campaign(job: Job, options: RunOptions, listener: Listener) -> RunResult
         LockedError: If another driver writes to the folder.
     """
     started = time.monotonic()
-    place = results_place(job.spec, options.results)
-    with (
-        Signals(listener.note) as signals,
-        opened(place, listener.note) as folder,
-        closing(open_store(place, folder)) as store,
-    ):
-        result = _Run(job, options, listener, folder, store, signals).everything()
+    with _begun(job, options, listener) as run:
+        result = run.everything()
     result.seconds = time.monotonic() - started
     return result
 
@@ -72,15 +67,22 @@ def train_campaign(job: Job, options: RunOptions, listener: Listener) -> TrainRe
         LockedError: If another driver writes to the folder.
     """
     started = time.monotonic()
+    with _begun(job, options, listener) as run:
+        result = run.trainings_alone()
+    result.seconds = time.monotonic() - started
+    return result
+
+
+@contextmanager
+def _begun(job: Job, options: RunOptions, listener: Listener) -> Iterator[_Run]:
+    """A run whose results are open, and signals heard, inside the block."""
     place = results_place(job.spec, options.results)
     with (
         Signals(listener.note) as signals,
         opened(place, listener.note) as folder,
         closing(open_store(place, folder)) as store,
     ):
-        result = _Run(job, options, listener, folder, store, signals).trainings_alone()
-    result.seconds = time.monotonic() - started
-    return result
+        yield _Run(job, options, listener, folder, store, signals)
 
 
 class _Run:
