@@ -85,7 +85,7 @@ def draw_points(
     """The same from what `curves.curves` gave for `interval`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with _settings():
+    with under_settings():
         for name, figure in figures_of(points, metric, interval, order).items():
             stem = f"accuracy_{metric}" + (f"_{name}" if name else "")
             written += save(figure, folder / stem)
@@ -103,12 +103,12 @@ def figures_of(
     styles = line_styles(
         line.protection for page in made for panel in _held(page) for line in panel.lines
     )
-    with _settings():
+    with under_settings():
         return {page.name: draw_page(page, metric, interval, styles) for page in made}
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def under_settings() -> Iterator[None]:
     """Matplotlib as figures are made and written under."""
     import matplotlib as mpl
 

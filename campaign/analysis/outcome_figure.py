@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from campaign.analysis import drawing
-from campaign.analysis.figures import SETTINGS, save
+from campaign.analysis.figures import save, under_settings
 from campaign.analysis.layout import LINE_STEP, PAGE
 from campaign.analysis.lettering import text_width, write
 from campaign.analysis.order import Order
@@ -60,16 +60,12 @@ def draw_outcomes(
         The files, ``outcomes[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``, a figure for each
         model and variant; none where no class is known above BER 0.
     """
-    import matplotlib as mpl
-
     known = table[(table["ber"] > 0) & table[list(CLASSES)].notna().all(axis=1)]
     if known.empty:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
+    with under_settings():
         for blocks in _figures(known, order):
             stem = "outcomes" + (f"_{blocks.name}" if blocks.name else "")
             written += save(draw_blocks(blocks), folder / stem)

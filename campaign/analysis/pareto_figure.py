@@ -12,7 +12,7 @@ import pandas as pd
 
 from campaign.analysis.cost import DROP
 from campaign.analysis.drawing import FAINT, INK, LABEL_SIZE, TICK_SIZE, TITLE_SIZE
-from campaign.analysis.figures import SETTINGS, save
+from campaign.analysis.figures import save, under_settings
 from campaign.analysis.labels import power
 from campaign.analysis.layout import (
     BOTTOM,
@@ -84,15 +84,11 @@ def draw_pareto(
         The files, ``pareto_<metric>[_<variant>].png`` (200 dpi), ``.svg`` and ``.pdf``; none
         where fewer than two methods have a cost.
     """
-    import matplotlib as mpl
-
     if table["method"].nunique() < LEAST_METHODS:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
+    with under_settings():
         for sheet in sheets(table, order):
             stem = f"pareto_{metric}" + (f"_{sheet.name}" if sheet.name else "")
             written += save(draw_sheet(sheet, metric, order), folder / stem)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from campaign.analysis import drawing
-from campaign.analysis.figures import SETTINGS, save
+from campaign.analysis.figures import save, under_settings
 from campaign.analysis.labels import power
 from campaign.analysis.layout import LINE_STEP, PAGE
 from campaign.analysis.lettering import broken, text_width, write
@@ -42,15 +42,11 @@ def draw_sensitivity(studied: pd.DataFrame | None, folder: Path, metric: Metric)
         The files, ``sensitivity_<study>_<metric>[_<k>].png`` (200 dpi), ``.svg`` and ``.pdf``, at
         most three groups in each; none where nothing was varied.
     """
-    import matplotlib as mpl
-
     if studied is None or studied.empty:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
+    with under_settings():
         for study, part in studied.groupby("study", sort=False):
             figures = list(_pages(part))
             for number, page in enumerate(figures, 1):
