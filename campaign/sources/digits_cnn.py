@@ -1,4 +1,4 @@
-"""A network of 10k parameters for the digits, trained in seconds at first use."""
+"""Two networks for the digits, trained in seconds at first use."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class DigitsCnnModel(ModelSource):
         return Preprocess(divisor=16.0)
 
     def digest(self) -> str:
-        return combined_digest(self.name, hashlib.sha256(_weights(cache_folder())).hexdigest())
+        return combined_digest(self.name, hashlib.sha256(self._weights()).hexdigest())
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         from safetensors.numpy import load
 
-        return dict(sorted(load(_weights(cache_folder())).items()))
+        return dict(sorted(load(self._weights()).items()))
 
     def build(self) -> nn.Module:
         return build_network(self.name)
@@ -82,17 +82,35 @@ class DigitsCnnModel(ModelSource):
     def macs(self) -> int | None:
         return known_macs(self.name)
 
+    def _weights(self) -> bytes:
+        return _weight_file(self.name, cache_folder())
+
+
+@MODELS.register
+@dataclass(frozen=True)
+class DigitsMlpModel(DigitsCnnModel):
+    """Four linear layers, 256, 256, 128 and 10 wide, on 8x8 digits: 115,968 weights, 96 % clean.
+
+    Trained at first use by the recipe of ``digits_cnn``, then kept in the cache folder. The weights
+    are the same on every machine, and all of them lie in (-1, 1).
+    """
+
+    name: ClassVar[str] = "digits_mlp"
+
 
 @functools.cache
-def _weights(folder: Path) -> bytes:
-    """The weight file, from `folder` or trained now; a folder that cannot be written is no loss."""
+def _weight_file(name: str, folder: Path) -> bytes:
+    """The weights of the network `name`, from `folder` or trained now.
+
+    A folder that cannot be written is no loss.
+    """
     from safetensors.numpy import save
 
-    path = folder / f"digits_cnn-{combined_digest(*RECIPE, DIGITS_SHA256)[:16]}.safetensors"
+    path = folder / f"{name}-{combined_digest(*RECIPE, DIGITS_SHA256)[:16]}.safetensors"
     try:
         return path.read_bytes()
     except OSError:
-        content = save(train(RECIPE))
+        content = save(train(RECIPE, name))
     try:
         write_atomically(path, [content])
     except OSError:
@@ -100,21 +118,22 @@ def _weights(folder: Path) -> bytes:
     return content
 
 
-def train(recipe: Recipe) -> dict[str, NDArray[np.float32]]:
-    """Weights by stochastic gradient descent with momentum, in float64 on one thread.
+def train(recipe: Recipe, name: str = "digits_cnn") -> dict[str, NDArray[np.float32]]:
+    """Weights of the network `name` by stochastic gradient descent with momentum.
 
+    In float64 on one thread.
     Touches no global generator and restores torch's thread count.
     """
     with _one_thread(), torch.inference_mode(False), torch.enable_grad():
-        model = build_network("digits_cnn").double()
+        model = build_network(name).double()
         generator = torch.Generator().manual_seed(recipe.seed)
         _initialise(model, generator)
         _descend(model, generator, recipe)
     grid = 2.0**recipe.fraction_bits
-    trained = {name: value.detach().numpy() for name, value in model.named_parameters()}
+    trained = {key: value.detach().numpy() for key, value in model.named_parameters()}
     if not all(np.isfinite(value).all() for value in trained.values()):
-        raise SetupError("model digits_cnn: training gave non-finite weights; check this torch")
-    return {name: (np.rint(v * grid) / grid).astype(np.float32) for name, v in trained.items()}
+        raise SetupError(f"model {name}: training gave non-finite weights; check this torch")
+    return {key: (np.rint(v * grid) / grid).astype(np.float32) for key, v in trained.items()}
 
 
 def _initialise(model: nn.Module, generator: torch.Generator) -> None:

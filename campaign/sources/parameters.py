@@ -74,7 +74,7 @@ def image_shape(name: str) -> tuple[int, int, int]:
     """The (channels, height, width) that a known architecture is made for."""
     from campaign.sources.torchvision_weights import CATALOGUE
 
-    if name == "digits_cnn":
+    if name in ("digits_cnn", "digits_mlp"):
         return 1, 8, 8
     if name in ARCHITECTURES:
         return 3, 32, 32

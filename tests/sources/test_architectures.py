@@ -26,7 +26,7 @@ def test_every_network_gives_finite_logits_of_its_classes(
     name: str, num_classes: int | None
 ) -> None:
     model = build_named(name, num_classes).eval()
-    shape = (2, 1, 8, 8) if name == "digits_cnn" else (2, 3, 32, 32)
+    shape = (2, 1, 8, 8) if name.startswith("digits_") else (2, 3, 32, 32)
     with torch.inference_mode():
         logits = model(torch.rand(shape, generator=torch.Generator().manual_seed(0)))
     assert logits.shape == (2, num_classes or 10)
@@ -41,7 +41,7 @@ def test_every_activation_is_a_module_that_runs_once(name: str) -> None:
         if isinstance(module, nn.ReLU):
             module.register_forward_hook(lambda *_, path=path: calls.append(path))
     with torch.inference_mode():
-        model(torch.rand((1, 1, 8, 8) if name == "digits_cnn" else (1, 3, 32, 32)))
+        model(torch.rand((1, 1, 8, 8) if name.startswith("digits_") else (1, 3, 32, 32)))
     relus = [path for path, module in model.named_modules() if isinstance(module, nn.ReLU)]
     assert sorted(calls) == sorted(relus)
     assert calls

@@ -18,6 +18,7 @@ from campaign.sources.torchvision_weights import CATALOGUE, published
 SAMPLE = [
     "cifar_resnet20",
     "digits_cnn",
+    "digits_mlp",
     "tiny_resnet8",
     "torchvision/resnet18",
     "torchvision/squeezenet1_1",
@@ -129,5 +130,6 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
     convolutions = sum(64 * p.numel() for p in weights if p.ndim == 4)
     linear = sum(p.numel() for p in weights if p.ndim == 2)
     assert known_macs("digits_cnn") == convolutions + linear
+    assert known_macs("digits_mlp") == 64 * 256 + 256 * 256 + 256 * 128 + 128 * 10
     assert known_macs("torchvision/resnet18") == 1_814_073_344
     assert known_macs("my_nets:network") is None

@@ -27,6 +27,7 @@ _VGG_DEPTHS = (11, 13, 16, 19)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "digits_cnn": Architecture("digits_cnn", "digits_cnn"),
+    "digits_mlp": Architecture("digits_mlp", "digits_mlp"),
     "lenet_cifar": Architecture("lenet_cifar", "lenet_cifar"),
     "tiny_resnet8": Architecture("tiny_resnet", "tiny_resnet8"),
     "resnet8_b": Architecture("wide_stem_resnet", "wide_stem_resnet", (1,)),
