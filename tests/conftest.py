@@ -129,3 +129,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     opened = Browser(tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    held = os.environ.get("CAMPAIGN_DATA")
+    if not held or not Path(held).is_dir():
+        pytest.skip("set CAMPAIGN_DATA to the folder of real networks and images")
+    return Path(held)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,11 +49,3 @@ def png() -> Callable[[Image.Image], bytes]:
         return held.getvalue()
 
     return encode
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    held = os.environ.get("CAMPAIGN_DATA")
-    if not held or not Path(held).is_dir():
-        pytest.skip("set CAMPAIGN_DATA to the folder of real networks and images")
-    return Path(held)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,6 @@ pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
 PROFILE, JUDGED, SEEDS = 2000, 1000, 6
 BIT_ERROR_RATE = 1e-6
-
-
-@pytest.fixture
-def real_data() -> Path:
-    held = os.environ.get("CAMPAIGN_DATA")
-    if not held or not Path(held).is_dir():
-        pytest.skip("set CAMPAIGN_DATA to the folder of real networks and images")
-    return Path(held)
 
 
 class Resnet20:
