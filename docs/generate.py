@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,32 @@ def results_page() -> str:
 
 
 def reproduction_page() -> str:
-    """docs/reproduction.md with its tables of claims current."""
+    """docs/reproduction.md with its tables of runs and claims current."""
     page = (DOCS / "reproduction.md").read_text("utf-8")
-    before, rest = page.split("<!-- claims -->")
-    after = rest.split("<!-- /claims -->")[1]
-    return f"{before}<!-- claims -->\n{claim_tables()}\n<!-- /claims -->{after}"
+    for name, made in (("runs", run_table()), ("claims", claim_tables())):
+        before, rest = page.split(f"<!-- {name} -->")
+        after = rest.split(f"<!-- /{name} -->")[1]
+        page = f"{before}<!-- {name} -->\n{made}\n<!-- /{name} -->{after}"
+    return page
+
+
+def run_table() -> str:
+    """Each reference run: what was judged on what, and what it took."""
+    lines = [
+        "| run | models | images, up to | fault maps, up to | trials | wall time |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for folder in sorted(path.parent for path in REFERENCE.glob("*/trials")):
+        rows = as_trials(read_results(folder))
+        sessions = json.loads((folder / "provenance.json").read_text("utf-8"))["sessions"]
+        seconds = sum(each["finished_at"] - each["started_at"] for each in sessions)
+        images = f"{rows['n_samples'].max():,.0f}"
+        maps = f"{rows[rows['ber'] > 0]['seed'].nunique():,}"
+        models = ", ".join(dict.fromkeys(rows["model"]))
+        name = f"[`{folder.name}`](../results/reference/{folder.name}/tables/points.csv)"
+        cells = (name, models, images, maps, f"{len(rows):,}", f"{seconds / 60:.0f} min")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def claim_tables() -> str:
