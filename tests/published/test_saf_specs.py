@@ -11,9 +11,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from campaign.analysis.claims import claims
+from campaign.analysis.rows import as_trials
 from campaign.engines.stores.reader import read_results
 from campaign.methods.retrained import Retrained
 from campaign.methods.trained_saf import TrainedSaturatedWeights
+from campaign.published import load_published
 from campaign.runner.result import Job, RunOptions
 from campaign.runner.run import run_campaign
 from campaign.sources.networks import build_network
@@ -54,6 +57,19 @@ def test_no_image_is_trained_on_and_judged(name: str) -> None:
     grid = expand(spec)[-1]
     assert grid.setup.training is not None
     assert grid.setup.training.dataset.label != grid.setup.dataset.label
+
+
+def test_trained_and_converted_networks_stand_beside_what_the_paper_says() -> None:
+    """The rows of another network, named as those of imagenet_saf are."""
+    rows = as_trials(read_results(SPECS.parent / "results" / "reference" / "cifar10_trained_saf"))
+    table = claims(rows.assign(model="resnet18", dataset="imagenet"), load_published())
+    beside = table[table["claim"] == "saf_resnet18_fp32"]
+    assert set(beside["method"]) == {
+        "trained_saf",
+        "trained_saf(function=scaled_tanh, start=inverse)",
+    }
+    assert set(beside["verdict"]) == {"not comparable"}
+    assert beside["reasons"].str.contains("published in words").all()
 
 
 def write_images(path: Path, count: int, key: str, classes: int) -> None:
