@@ -99,7 +99,7 @@ def run_table() -> str:
         seconds = sum(each["finished_at"] - each["started_at"] for each in sessions)
         images = f"{rows['n_samples'].max():,.0f}"
         maps = f"{rows[rows['ber'] > 0]['seed'].nunique():,}"
-        models = ", ".join(dict.fromkeys(rows["model"]))
+        models = ", ".join(sorted(set(rows["model"])))
         name = f"[`{folder.name}`](../results/reference/{folder.name}/tables/points.csv)"
         cells = (name, models, images, maps, f"{len(rows):,}", f"{seconds / 60:.0f} min")
         lines.append(f"| {' | '.join(cells)} |")
