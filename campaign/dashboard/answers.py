@@ -80,7 +80,8 @@ class Answers:
         campaign, view = self._view(query)
         trial_id = _one(query, "id")
         row = campaign.whole_row(trial_id, view)
-        return {"row": row, "command": command_of(view.folder, trial_id), "read": time.time()}
+        command = command_of(view.folder, trial_id, runs_code=row["model"] in view.run_code)
+        return {"row": row, "command": command, "read": time.time()}
 
     def _view(self, query: Query) -> tuple[WatchedCampaign, View]:
         campaign = self._campaign(query)
