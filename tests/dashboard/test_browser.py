@@ -146,7 +146,7 @@ def failed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     given |= {"method": "none", "nonfinite": "zero", "fault": "bit_flip", "targets": "weights"}
     given |= {"ber": 1e-3, "seconds": 1.0, "device": "cpu", "host": "h", "attempt": 1}
     lost = {**given, "error_type": "ValueError", "error": "no", "status": "error"}
-    good = {**given, "status": "ok", "n_samples": 10, "n_correct": 9}
+    good = {**given, "status": "ok", "n_samples": 10, "n_correct": 9, "n_correct_top5": 10}
     rows = [{**lost, "seed": seed, "trial_id": f"ab-{seed}"} for seed in range(3)]
     rows.insert(1, {**good, "seed": 9, "trial_id": "ab-9"})
     rows = [{**row, "finished_at": 1.0} for row in rows]
