@@ -60,9 +60,9 @@ def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     if raw is None:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
     spec = CampaignSpec.model_validate(raw)
-    alike = [grid for grid in expand(spec) if grid.setup.model_name == held["model"]]
-    check_code((grid.setup for grid in alike), allowed=allow_code)
-    setup = _setup_of(alike, held, folder)
+    grids = [grid for grid in expand(spec) if grid.setup.model_name == held["model"]]
+    check_code((grid.setup for grid in grids), allowed=allow_code)
+    setup = _setup_of(grids, held, folder)
     point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
     assets |= _trained(spec, setup, folder)

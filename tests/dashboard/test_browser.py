@@ -162,7 +162,7 @@ def failed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_a_failure_leads_to_the_trials_of_its_point(browser: Any, failed_url: str) -> None:
     browser.open(failed_url)
-    until(browser, "document.querySelector('#failures td button')")
+    until(browser, "!!document.querySelector('#failures td button')")
     browser.evaluate("void (window.held = document.querySelector('#failures td button')).focus()")
     asked = len(browser.requests())
     until(browser, "document.activeElement === held")
