@@ -78,10 +78,12 @@ class CampaignStatus:
 
     @property
     def state(self) -> str:
-        """``running``, ``complete`` or ``stopped``."""
+        """``running``, ``complete``, ``failed`` (all were tried, some failed) or ``stopped``."""
         if self.running:
             return "running"
-        return "complete" if self.ok == self.total else "stopped"
+        if self.ok + self.failed < self.total:
+            return "stopped"
+        return "failed" if self.failed else "complete"
 
 
 def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:

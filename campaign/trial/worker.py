@@ -113,7 +113,8 @@ class TrialWorker:
                 prepared, outcome = self._outcome(setup, point, following)
             except Exception as error:
                 seconds = time.perf_counter() - started
-                yield self.work.failed(setup, point, failure_of(error, attempt, seconds))
+                lost = self.work.failed(setup, point, failure_of(error, attempt, seconds))
+                yield replace(lost, device=device_name(self.device))
                 continue
             yield self._succeeded(prepared, point, outcome, attempt, started)
 
