@@ -109,8 +109,8 @@ def show_result(result: RunResult, *, as_json: bool) -> None:
         print(f"{left} trials are left; go on with: {command}")
     print(f"rows:    {result.results / 'trials'}")
     for path in result.written:
-        if kind := _SHOWN.get(path.suffix):
-            print(f"{kind + ':':8} {path}")
+        if what := _SHOWN.get(path.suffix):
+            print(f"{what + ':':8} {path}")
     if result.tracking_uri:
         print(f"browse:  campaign ui {result.results}")
 

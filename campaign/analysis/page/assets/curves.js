@@ -13,7 +13,7 @@ function curveLines(curve, k) {
     `BER ${rate(data.bers[cells.ber[k]])}: ${percent(cells.mean[k], 2)} %` +
       (known(cells.low[k]) ? ` [${percent(cells.low[k], 2)}, ${percent(cells.high[k], 2)}]` : ""),
     `${count(cells.trials[k])} ${seen} of ${count(cells.images[k])} images` +
-      (cells.failed[k] ? `, ${count(cells.failed[k])} failed` : ""),
+      (cells.failed[k] ? `; ${count(cells.failed[k])} failed and are left out` : ""),
   ];
   if (known(cells.sd[k])) lines.push(`sd ${percent(cells.sd[k], 2)}, median ${percent(cells.median[k], 2)}, ` +
     `5-95 % of ${several > 1 ? "trials" : "maps"} ${percent(cells.q05[k], 2)}-${percent(cells.q95[k], 2)}`);
@@ -69,7 +69,8 @@ function drawCurves() {
     group.append(band, svg("path", { class: "line", "stroke-dasharray": data.styles[curve.style].dash,
       d: sound.length ? "M" + sound.map((k) => `${at[k].toFixed(1)} ${y(cells.mean[k]).toFixed(1)}`).join("L") : "" }));
     for (const k of sound) {
-      group.append(mark(data.styles[curve.style].marker, at[k], y(cells.mean[k])));
+      const kind = cells.failed[k] ? "mark hollow" : "mark";
+      group.append(mark(data.styles[curve.style].marker, at[k], y(cells.mean[k]), kind));
       if (!dim) points.push({ x: at[k], y: y(cells.mean[k]), series: curve.style, order, curve, k,
         key: `${curve.name} ${cells.ber[k]}`, lines: curveLines(curve, k) });
     }
