@@ -116,7 +116,9 @@ class _Joined:
             digest_of(self._headings[place], flat[part], struck.patterns[part])
             for place, part in zip(which, parts, strict=True)
         ]
-        held = zip(*(each.split(counts) for each in (value, torch.from_numpy(flat), clean)))
+        held = zip(
+            *(each.split(counts) for each in (value, torch.from_numpy(flat), clean)), strict=True
+        )
         found = zip(bits, counts, digests, nonfinite, held, changes, strict=True)
         return {
             self._names[place]: Touched(b, w, digest, 0, 0, n, weight, Places(at, before), changed)
