@@ -171,7 +171,7 @@ def uniform_of(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
         array([0. , 0.5])
     """
     raw >>= np.uint64(11)
-    numbers = raw.astype(np.float64)
+    numbers = raw.view(np.int64).astype(np.float64)  # signed ones are converted sooner
     numbers *= 2.0**-53
     return numbers
 

@@ -117,7 +117,8 @@ class _Joined:
             for place, part in zip(which, parts, strict=True)
         ]
         held = zip(
-            *(each.split(counts) for each in (value, torch.from_numpy(flat), clean)), strict=True
+            *(each.split_with_sizes(counts) for each in (value, torch.from_numpy(flat), clean)),
+            strict=True,
         )
         found = zip(bits, counts, digests, nonfinite, held, changes, strict=True)
         return {
@@ -142,6 +143,6 @@ class _Joined:
         readers = [self._readers[place] for place in which]
         found = [
             under_policy(part, reader.stored, reader.storage)
-            for reader, part in zip(readers, value.split(list(sizes)), strict=True)
+            for reader, part in zip(readers, value.split_with_sizes(list(sizes)), strict=True)
         ]
         return torch.cat([values for values, _ in found]), [count for _, count in found]
