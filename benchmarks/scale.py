@@ -87,7 +87,7 @@ def run(trials: int, folder: Path) -> int:
     """Lease every point to two workers in turn, and keep the rows as they come."""
     store = ParquetStore(folder / "results")
     tasks = unfinished(grids_of(trials, folder), store.done(), keep_failed=False)
-    queue = LeaseQueue(tasks, batch_seconds=3.0, max_attempts=3)
+    queue = LeaseQueue(tasks, batch_seconds=5.0, max_attempts=3)
     del tasks
     kept, worker = 0, 0
     while queue.queued:
