@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from campaign.runner.plan import CampaignPlan, plan_campaign
 from campaign.runner.precision import precision_of
 from campaign.runner.training_log import TrainingStatus, read_log
 from campaign.runner.training_plan import plan_trainings
+from campaign.runner.trials import NAMES
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 
@@ -87,14 +89,17 @@ class CampaignStatus:
 
 
 def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Some columns of all rows, journal tail included.
+    """Some columns of all rows, journal tail included; names that repeat as categories.
 
     Raises:
         SetupError: If the folder holds no results.
     """
-    from campaign.engines.stores.reader import read_results
+    from campaign.engines.stores.reader import load_results
 
-    frame: pd.DataFrame = read_results(folder, columns).to_pandas()
+    table, lines = load_results(folder, columns, encoded=NAMES)
+    for line in lines:
+        warnings.warn(line, stacklevel=2)
+    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
@@ -123,7 +128,7 @@ def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> Campaig
         return replace(plan_campaign(spec, {}, 0), trainings=trainings)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
     good = rows[(rows.status == "ok") & (rows.ber > 0)]
-    seconds = good.groupby(["model", "dtype", "method"])["seconds"].mean()
+    seconds = good.groupby(["model", "dtype", "method"], observed=True)["seconds"].mean()
     measured = {tuple(map(str, key)): float(value) for key, value in seconds.items()}  # type: ignore
     done = sum(ok for _, ok, _ in _progress(expand(spec), rows))
     return replace(plan_campaign(spec, measured, done), trainings=trainings)
@@ -139,7 +144,8 @@ def status_of(folder: Path) -> CampaignStatus:
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
     more = _OF_ESTIMATES if spec.precision is not None else ()
     rows = rows_of(folder, [*_KEY, *columns, *more])
-    failed = rows[rows.status != "ok"][["status", "error_type", "error"]].fillna("")
+    failed = rows.loc[rows.status != "ok", ["status", "error_type", "error"]]
+    failed = failed.astype(object).fillna("")
     counted = failed.value_counts()
     setups, capped = _standing(spec, rows)
     return CampaignStatus(
@@ -198,7 +204,7 @@ def _standing(
             _setup_key(key): [
                 dict(zip(map(str, part), row, strict=True)) for row in part.itertuples(index=False)
             ]
-            for key, part in rows.groupby(list(_KEY), dropna=False)
+            for key, part in rows.groupby(list(_KEY), dropna=False, observed=True)
         }
         rounds = Rounds(grids, precision, lambda s: held.get(s.key, []), keep_failed=True)
         counted = [(grid, *rounds.count(grid.setup)) for grid in grids]
@@ -214,7 +220,7 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
             set(zip(part.ber[part.status == "ok"], part.seed[part.status == "ok"], strict=True)),
             set(zip(part.ber[part.status != "ok"], part.seed[part.status != "ok"], strict=True)),
         )
-        for key, part in rows.groupby(list(_KEY), dropna=False)
+        for key, part in rows.groupby(list(_KEY), dropna=False, observed=True)
     }
     found = []
     for grid in grids:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from campaign.engines.executors import cluster, limits, metrics
 from campaign.engines.executors.actor import FitActor, TrialActor
-from campaign.engines.executors.base import Work
+from campaign.engines.executors.base import LostAssetError, Work
 from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit
@@ -46,7 +46,7 @@ class RayExecutor:
     workers: int | Literal["auto"] = "auto"
     cpus_per_worker: int = 1
     gpus_per_worker: float | Literal["auto"] = "auto"
-    batch_seconds: float = 3.0
+    batch_seconds: float = 5.0
     max_attempts: int = 3
     patience_seconds: float = 300.0
     grace_seconds: float = GRACE_SECONDS
@@ -195,7 +195,7 @@ class RayCluster:
         options |= cluster.local_options(workers * self.cpus) if self.local else {}
         try:
             ray.init(address=self.address, **options)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # a plain one where a node did not start in time
             raise SetupError(cluster.start_problem(self.address, error)) from error
 
     def _actor_class(self, variables: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -203,40 +203,48 @@ class RayCluster:
         return ray.remote(**cluster.ACTOR)(TrialActor).options(**options)
 
 
-class RayWorker:
-    """A handle of one worker; each call returns at once, what is awaited comes back.
+class _Process:
+    """A handle of a process, by the one that Ray gave; each call returns at once."""
 
-    Args:
-        actor: The handle that Ray gave.
-        late: References of what trainings gave, by key; it grows.
-    """
+    def __init__(self, actor: Any) -> None:  # noqa: ANN401
+        self._actor = actor
+
+    def stop(self) -> None:
+        """End after the current trial, or the current epoch or in it where that takes long."""
+        self._actor.stop.options(concurrency_group="control").remote()
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        ray.kill(self._actor)
+
+
+class RayWorker(_Process):
+    """One worker; `late` are references of what trainings gave, by key, and grow."""
 
     def __init__(self, actor: Any, late: Mapping[str, object]) -> None:  # noqa: ANN401
-        self._actor, self._late = actor, late
+        super().__init__(actor)
+        self._late = late
 
     def open(self) -> Any:  # noqa: ANN401
         """Done when the worker can run batches; see `result`."""
         return self._actor.open.remote()
 
-    def run(self, lease: Lease, seconds: float) -> Any:  # noqa: ANN401
-        """A stream of micro-batches; see `next_rows`."""
+    def run(self, lease: Lease, seconds: float, handed: Any = None) -> Any:  # noqa: ANN401
+        """A stream of micro-batches; see `next_rows`. What was `handed` on is a reference."""
         setup, points = lease.setup, tuple(lease.pending.values())
         keys = {setup.training.asset} & set(self._late) if setup.training else ()
         late = {key: self._late[key] for key in keys}
+        late |= {} if handed is None else {setup.answers_asset: handed}
         run = self._actor.run.options(num_returns="streaming")
         return run.remote(setup, points, lease.attempt, seconds, late)
 
-    def stop(self) -> None:
-        """End after the current trial."""
-        self._actor.stop.options(concurrency_group="control").remote()
+    def share(self, setup_id: str) -> Any:  # noqa: ANN401
+        """A reference of what spares another worker of preparing a setup."""
+        return self._actor.share.options(concurrency_group="control").remote(setup_id)
 
     def ping(self) -> Any:  # noqa: ANN401
         """Done when the process answers."""
         return self._actor.ping.options(concurrency_group="control").remote()
-
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        ray.kill(self._actor)
 
     def result(self, call: Any) -> Raised | Died | None:  # noqa: ANN401
         """How a finished call went: None is well."""
@@ -249,27 +257,12 @@ class RayWorker:
         return rows
 
 
-class RayFit:
-    """A handle of one training; each call returns at once.
-
-    Args:
-        actor: The handle that Ray gave.
-    """
-
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401
-        self._actor = actor
+class RayFit(_Process):
+    """One training."""
 
     def run(self) -> Any:  # noqa: ANN401
         """Begin; the stream of its news, see `next_news`."""
         return self._actor.run.options(num_returns="streaming").remote()
-
-    def stop(self) -> None:
-        """End after the current epoch, or in it where that takes long."""
-        self._actor.stop.options(concurrency_group="control").remote()
-
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        ray.kill(self._actor)
 
     def next_news(self, stream: Any) -> object:  # noqa: ANN401
         """What a ready stream holds next: metrics, the outcome, an error, or None at its end."""
@@ -296,5 +289,8 @@ def _get(reference: Any) -> Any:  # noqa: ANN401
 
 
 def _fetch(reference: Any) -> object:  # noqa: ANN401
-    value: object = ray.get(reference)
+    try:
+        value: object = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        raise LostAssetError(f"{type(error).__name__}: {error}") from error
     return value
