@@ -83,7 +83,7 @@ class TrainingSpec(Section):
         validate_default=True,
     )
     cache: str | None = execution(
-        None, "Folder of the trained networks; null is checkpoints in the results."
+        None, "Folder or URL of the trained networks; null is checkpoints in the results."
     )
     cpus: Cpus = execution(1, "CPUs and threads of one training.")
     gpus: Gpus | Literal["auto"] = execution(
