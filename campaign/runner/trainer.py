@@ -20,6 +20,7 @@ from campaign.runner.trainings import Training, training_curve, trainings_of
 from campaign.sources import Images
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.grid import Setup, SetupPoints
+from campaign.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from campaign.training.job import EpochMetrics, FitJob, Trained
@@ -56,6 +57,7 @@ class TrainingWork:
         threads: Of the CPU.
         use_gpu: Compute on the CUDA device that is seen, if one is.
         grace_seconds: How long an epoch may still take once a stop is asked for.
+        team: The process of several that this is.
     """
 
     job: FitJob
@@ -63,6 +65,11 @@ class TrainingWork:
     threads: int
     use_gpu: bool
     grace_seconds: float = GRACE_SECONDS
+    team: Team = ALONE
+
+    def member(self, rank: int, size: int, device: str) -> TrainingWork:
+        """See `campaign.engines.executors.fits.FitWork`."""
+        return replace(self, team=Team(rank, size, device))
 
     def run(self, report: Callable[[object], None], stopping: Callable[[], bool]) -> FitOutcome:
         """See `campaign.engines.executors.fits.FitWork`."""
@@ -75,18 +82,21 @@ class TrainingWork:
             if stopping():
                 raise _Stopped
 
-        device = "cuda" if self.use_gpu and torch.cuda.is_available() else "cpu"
+        lone = "cuda" if self.use_gpu and torch.cuda.is_available() else "cpu"
+        device, checkpoints = self.team.device or lone, self.checkpoints
         held, grace = torch.get_num_threads(), _Grace(stopping, self.grace_seconds)
-        fit_there = partial(fit, device=device, threads=self.threads)
+        fit_there = partial(fit, device=device, threads=self.threads, team=self.team)
         try:
-            kept = self.checkpoints.finished(self.job)
-            if kept is None:
-                fit_there(self.job, self.checkpoints.bench, report=tell, pause=grace.check)
+            kept = checkpoints.finished(self.job) if self.team.leads else None
+            if not self.team.told(kept is not None):
+                fit_there(self.job, checkpoints.bench, report=tell, pause=grace.check)
         except _Stopped:
             return FitOutcome()
         finally:
             torch.set_num_threads(held)
-        return outcome_of_result(kept or self.checkpoints.keep(self.job))
+        if not self.team.leads:
+            return FitOutcome()
+        return outcome_of_result(kept or checkpoints.keep(self.job))
 
 
 class _Stopped(BaseException):
@@ -188,7 +198,8 @@ class Trainer:
         assert chosen is not None
         work = TrainingWork(training.job, self.checkpoints, chosen.cpus, chosen.gpus != 0)
         tasks = tuple(task for task in waiting if task.points)
-        return Fit(training.key, training.label, work, told, tasks, chosen.cpus, chosen.gpus)
+        size = (chosen.cpus, chosen.gpus, chosen.workers)
+        return Fit(training.key, training.label, work, told, tasks, *size)
 
 
 class _Told:

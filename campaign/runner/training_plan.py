@@ -32,6 +32,7 @@ class TrainingPlan:
             forward, the rates are assumed.
         state: ``done`` if its checkpoint is there, ``begun`` if an epoch of it is.
         setups: How many setups wait for it.
+        workers: Processes that share each batch.
     """
 
     label: str
@@ -41,6 +42,7 @@ class TrainingPlan:
     seconds: float | None
     state: State
     setups: int
+    workers: int = 1
 
 
 def plan_trainings(spec: CampaignSpec, results: Place) -> tuple[TrainingPlan, ...]:
@@ -83,7 +85,7 @@ def _plan(
         steps = max(size - recipe.validation_images, 0) // recipe.batch_size
         images = recipe.epochs * steps * recipe.batch_size
     on_gpu = spec.training.gpus not in ("auto", 0)
-    rate = GPU_RATE if on_gpu else CPU_RATE * spec.training.cpus
+    rate = held.workers * (GPU_RATE if on_gpu else CPU_RATE * spec.training.cpus)
     seconds = None if images is None or macs is None else 3 * macs * images / rate
     return TrainingPlan(
         training_label(setup),
@@ -93,4 +95,5 @@ def _plan(
         seconds,
         checkpoints.state(job_of(setup), names) if held.digest else "to do",
         len(setups),
+        held.workers,
     )
