@@ -1,23 +1,23 @@
-"""A training of a network with BatchNorms: ResNet-20 on a few images of noise."""
+"""A training of a network with BatchNorms: ResNet-8 on a few images of noise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from campaign.sources import Images
+from campaign.sources import Images, Preprocess
 from campaign.training import FitJob
 from campaign.training.job import Materials
 from tests.training.conftest import make_job
 
-NORMED = "resnet20"
+NORMED = "tiny_resnet8"
 
 
 @dataclass(frozen=True)
 class Untrained:
-    """ResNet-20 as it is built."""
+    """ResNet-8 as it is built."""
 
     preprocess: Any
 
@@ -37,10 +37,6 @@ def resnet_job(workers: int) -> tuple[FitJob, Materials]:
         validation_images=6,
         optimizer={"sgd": {"lr": 0.01}},
     )
-    from dataclasses import replace
-
-    from campaign.sources import Preprocess
-
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)
     labels = draw.integers(0, 10, 30)

@@ -53,7 +53,7 @@ def trained(folder: Path, name: str, size: int = 2) -> tuple[FitJob, Trained]:
     return job, load(folder, job)
 
 
-@pytest.mark.parametrize("name", ["randbet", pytest.param("resnet20")] + [
+@pytest.mark.parametrize("name", ["randbet", "tiny_resnet8"] + [
     pytest.param(each, marks=pytest.mark.slow) for each in STACKS if each != "randbet"
 ])  # fmt: skip
 def test_two_workers_train_what_one_does(tmp_path: Path, name: str) -> None:
