@@ -122,8 +122,9 @@ def spec_of(folder: Path) -> CampaignSpec:
 
 def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> CampaignPlan:
     """The plan, with times and finished trials from the results folder where there is one."""
-    folder = here(results_place(spec, results), empty=True)
-    trainings = plan_trainings(spec, folder)
+    place = results_place(spec, results)
+    folder = here(place, empty=True)
+    trainings = plan_trainings(spec, place)
     if not any((folder / "trials").glob("*.parquet")) and not (folder / "journal.db").is_file():
         return replace(plan_campaign(spec, {}, 0), trainings=trainings)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])

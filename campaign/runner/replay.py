@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import SpecError
+from campaign.errors import SetupError, SpecError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.checkpoints import checkpoints_of
 from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import origin_of
 from campaign.runner.provenance import code_version
-from campaign.runner.trainings import checkpoint_folder
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import Setup, SetupPoints, held_point
 from campaign.spec.identity import identify
 from campaign.spec.trained import job_of
-from campaign.training.checkpoint import load
 from campaign.trial.worker import TrialWork
 
 
@@ -82,8 +82,11 @@ def _trained(spec: CampaignSpec, setup: Setup, folder: Path) -> dict[str, object
     """The trained network that the setup needs, if it does, by its key."""
     if setup.training is None:
         return {}
-    place = checkpoint_folder(spec, ResultsFolder(folder))
-    return {setup.training.asset: load(place, job_of(setup))}
+    checkpoints = checkpoints_of(spec, origin_of(folder))
+    trained = checkpoints.finished(job_of(setup))
+    if trained is None:
+        raise SetupError(f"{checkpoints.label}: has no network of {setup.label}; train it first")
+    return {setup.training.asset: trained}
 
 
 def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:

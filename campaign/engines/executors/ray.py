@@ -1,4 +1,4 @@
-"""Run trials on Ray workers; only this file and the metrics import Ray."""
+"""Run trials on Ray workers; only this file, trainings and metrics import Ray."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from campaign.engines.executors import cluster, limits, metrics
-from campaign.engines.executors.actor import FitActor, TrialActor
+from campaign.engines.executors.actor import TrialActor
 from campaign.engines.executors.base import LostAssetError, Work
-from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
+from campaign.engines.executors.causes import Died, Raised, died
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.engines.executors.pool import Pool
+from campaign.engines.executors.ray_fits import Process, RayFit, begun, following, got
 from campaign.errors import SetupError
 from campaign.lazy import LazyModule
 from campaign.records import TrialRecord
@@ -179,9 +180,7 @@ class RayCluster:
 
     def train(self, fit: Fit, gpus: float) -> RayFit:
         """Begin a training as soon as a node has room."""
-        variables = {} if self.local else cluster.worker_environment(cpus=fit.cpus, gpus=gpus)
-        options = cluster.actor_options(fit.cpus, gpus, variables)
-        return RayFit(ray.remote(**cluster.ACTOR)(FitActor).options(**options).remote(fit.work))
+        return begun(fit, gpus, local=self.local)
 
     def ready(self, awaited: Sequence[Any], seconds: float) -> list[Any]:
         """Those calls that have something to read, after waiting for the first of them."""
@@ -203,22 +202,7 @@ class RayCluster:
         return ray.remote(**cluster.ACTOR)(TrialActor).options(**options)
 
 
-class _Process:
-    """A handle of a process, by the one that Ray gave; each call returns at once."""
-
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401
-        self._actor = actor
-
-    def stop(self) -> None:
-        """End after the current trial, or the current epoch or in it where that takes long."""
-        self._actor.stop.options(concurrency_group="control").remote()
-
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        ray.kill(self._actor)
-
-
-class RayWorker(_Process):
+class RayWorker(Process):
     """One worker; `late` are references of what trainings gave, by key, and grow."""
 
     def __init__(self, actor: Any, late: Mapping[str, object]) -> None:  # noqa: ANN401
@@ -248,44 +232,18 @@ class RayWorker(_Process):
 
     def result(self, call: Any) -> Raised | Died | None:  # noqa: ANN401
         """How a finished call went: None is well."""
-        outcome = _get(call)
+        outcome = got(call)
         return outcome if isinstance(outcome, Raised | Died) else None
 
     def next_rows(self, stream: Any) -> list[TrialRecord] | Raised | Died | None:  # noqa: ANN401
         """What a ready stream holds next: rows, an error, or None at its end."""
-        rows: list[TrialRecord] | Raised | Died | None = _next(stream)
+        rows: list[TrialRecord] | Raised | Died | None = following(stream)
         return rows
-
-
-class RayFit(_Process):
-    """One training."""
-
-    def run(self) -> Any:  # noqa: ANN401
-        """Begin; the stream of its news, see `next_news`."""
-        return self._actor.run.options(num_returns="streaming").remote()
-
-    def next_news(self, stream: Any) -> object:  # noqa: ANN401
-        """What a ready stream holds next: metrics, the outcome, an error, or None at its end."""
-        news: object = _next(stream)
-        return news
-
-
-def _next(stream: Any) -> Any:  # noqa: ANN401
-    following = next(stream, None)
-    return None if following is None else _get(following)
 
 
 def _nodes() -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return nodes
-
-
-def _get(reference: Any) -> Any:  # noqa: ANN401
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayError as error:
-        alive = isinstance(error, ray.exceptions.RayTaskError) or is_unserializable(error)
-        return raised(error) if alive else died(error)
 
 
 def _fetch(reference: Any) -> object:  # noqa: ANN401
