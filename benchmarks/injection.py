@@ -20,13 +20,12 @@ from collections.abc import Callable
 import torch
 from methods import resnet18
 
-from campaign.bits.struck import strike
-from campaign.faults import FAULTS, FieldKey
+from campaign.faults import FAULTS
 from campaign.formats import FORMATS
 from campaign.methods import METHODS
 from campaign.trial.allocator import keep_freed_memory
-from campaign.trial.counting import counted
 from campaign.trial.memory import Storage, exposed_fields, write
+from campaign.trial.together import Readers
 from campaign.trial.touched import Reader
 
 CASES: list[tuple[str, str, dict[str, object]]] = [
@@ -46,22 +45,22 @@ def sparse(
     storage = Storage(FORMATS.make(dtype), (METHODS.make(method, options),))
     stored = [write(f"layer{place}", weight, storage) for place, weight in enumerate(weights)]
     memory, fault = exposed_fields(stored, storage), FAULTS.make("bit_flip")
-    pairs = [(held.clean.clone(), Reader(held, storage)) for held in stored]
+    live = {held.name: held.clean.clone() for held in stored}
+    readers = Readers({held.name: Reader(held, storage) for held in stored})
 
     def trial(ber: float, seed: int) -> None:
         chosen, changed = fault.sample_all(memory, ber, seed), []
-        for live, reader in pairs:
-            touched = reader.reread(chosen)
-            if touched is not None and touched.changes:
-                changed.append((live, touched.places))
-                touched.places.put(live, touched.weight)
-        for live, places in changed:
-            places.put(live, places.clean)
+        for name, touched in readers.reread(chosen):
+            if touched.changes:
+                changed.append((live[name], touched.places))
+                touched.places.put(live[name], touched.weight)
+        for weight, places in changed:
+            places.put(weight, places.clean)
 
     return trial
 
 
-STEPS = ("draw", "strike", "digest", "read", "write", "undo")
+STEPS = ("draw", "read", "write", "undo")
 
 
 def split(
@@ -69,39 +68,29 @@ def split(
 ) -> dict[str, float]:
     """Median seconds of the steps of a trial in fp32 without protection.
 
-    Reading strikes words and makes digests; both are also done by themselves, and taken off.
+    Reading strikes words and makes the digest of the flips.
     """
     storage = Storage(FORMATS.make("fp32"), ())
     stored = [write(f"layer{place}", weight, storage) for place, weight in enumerate(weights)]
     memory, fault = exposed_fields(stored, storage), FAULTS.make("bit_flip")
-    pairs = [(held.clean.clone(), Reader(held, storage)) for held in stored]
+    live = {held.name: held.clean.clone() for held in stored}
+    readers = Readers({held.name: Reader(held, storage) for held in stored})
     times: dict[str, list[float]] = {step: [] for step in STEPS}
     for seed in range(repeats):
         ticks = [clock()]
         chosen = fault.sample_all(memory, ber, seed)
         ticks.append(clock())
-        struck = [
-            (held.name, strike(held.fields["payload"], chosen[FieldKey(held.name, "payload")]))
-            for held in stored
-        ]
+        changed = [(live[name], found) for name, found in readers.reread(chosen) if found.changes]
         ticks.append(clock())
-        for name, found in struck:
-            counted(name, {"payload": found} if found.bits else {})
+        for weight, found in changed:
+            found.places.put(weight, found.weight)
         ticks.append(clock())
-        read = [(live, reader.reread(chosen)) for live, reader in pairs]
-        ticks.append(clock())
-        changed = [(live, found) for live, found in read if found is not None and found.changes]
-        for live, found in changed:
-            found.places.put(live, found.weight)
-        ticks.append(clock())
-        for live, found in changed:
-            found.places.put(live, found.places.clean)
+        for weight, found in changed:
+            found.places.put(weight, found.places.clean)
         ticks.append(clock())
         for step, begin, end in zip(STEPS, ticks, ticks[1:], strict=False):
             times[step].append(end - begin)
-    middle = {step: statistics.median(found) for step, found in times.items()}
-    middle["read"] = max(0.0, middle["read"] - middle["strike"] - middle["digest"])
-    return middle
+    return {step: statistics.median(found) for step, found in times.items()}
 
 
 def dense(weights: list[torch.Tensor]) -> Trial:

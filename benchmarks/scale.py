@@ -30,6 +30,7 @@ from campaign.runner.folder import ResultsFolder
 from campaign.runner.history import spec_of, status_of
 from campaign.runner.report import curves_of, make_report
 from campaign.runner.run import failures_of, unfinished
+from campaign.runner.trials import trials_in
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import Point, Setup
 from campaign.spec.identity import Digests, identify
@@ -48,9 +49,11 @@ grid:
 """
 CELLS = 200
 """Setups times BERs above 0."""
-STAGES = ("plan", "run", "resume", "close", "compact", "status", "read", "curves")
-LIMITS = {"plan": 10.0, "resume": 5.0}
+STAGES = ("plan", "run", "resume", "close", "compact", "status", "read", "curves", "report")
+LIMITS = {"plan": 10.0, "resume": 5.0, "report": 60.0}
 """Seconds that a stage may take for a million trials."""
+MOST_MIB = 1024
+"""Memory that a stage may take for a million trials."""
 
 
 class Quiet:
@@ -84,7 +87,7 @@ def run(trials: int, folder: Path) -> int:
     """Lease every point to two workers in turn, and keep the rows as they come."""
     store = ParquetStore(folder / "results")
     tasks = unfinished(grids_of(trials, folder), store.done(), keep_failed=False)
-    queue = LeaseQueue(tasks, batch_seconds=3.0, max_attempts=3)
+    queue = LeaseQueue(tasks, batch_seconds=5.0, max_attempts=3)
     del tasks
     kept, worker = 0, 0
     while queue.queued:
@@ -111,12 +114,15 @@ def resume(trials: int, folder: Path) -> int:
 
 
 def close(trials: int, folder: Path) -> int:
-    """Count what is done and remember for which rows the report was made, as a run does last."""
+    """Count what is done and make the report, as a run does last."""
     store = ParquetStore(folder / "results")
     done, listener = store.done(), Quiet()
     ok = sum(done[p.trial_id] == "ok" for grid in grids_of(trials, folder) for p in grid.points())
     failures_of(store)
-    Afterwards(spec_of(folder / "results"), ResultsFolder(folder / "results"), store, listener)
+    after = Afterwards(
+        spec_of(folder / "results"), ResultsFolder(folder / "results"), store, listener
+    )
+    after.report()
     store.close()
     return ok
 
@@ -135,9 +141,9 @@ def read(trials: int, folder: Path) -> int:
 
 
 def curves(trials: int, folder: Path) -> int:
-    table = read_results(folder / "results")
-    curves_of(table)
-    return int(table.num_rows)
+    found = trials_in(folder / "results")
+    curves_of(found)
+    return len(found)
 
 
 def report(trials: int, folder: Path) -> int:
@@ -241,7 +247,7 @@ def table(stages: Sequence[str], sizes: Sequence[int], folder: Path) -> None:
                 )
     print()
     for stage, measured in found.items():
-        print(f"{stage}: {slopes(measured)}")
+        print(f"{stage}: {slopes(measured)}{over_limit(stage, measured[-1])}")
 
 
 def slopes(measured: Sequence[dict[str, float]]) -> str:
@@ -257,10 +263,20 @@ def slopes(measured: Sequence[dict[str, float]]) -> str:
     return "; ".join(told)
 
 
+def over_limit(stage: str, last: dict[str, float]) -> str:
+    """What of a stage is beyond what it may take for a million trials; empty where nothing is."""
+    over = []
+    if last["seconds"] > LIMITS.get(stage, math.inf):
+        over.append(f"{last['seconds']:.1f} s of {LIMITS[stage]:g} s")
+    if last["peak_mib"] > MOST_MIB:
+        over.append(f"{last['peak_mib']:.0f} MiB of {MOST_MIB} MiB")
+    return f"; over its limit: {', '.join(over)}" if over else ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=float, nargs="+", default=[1e3, 1e4, 1e5, 1e6])
-    parser.add_argument("--stages", nargs="+", default=list(STAGES), help="also: report")
+    parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--folder", type=Path, help="where results are written, then removed")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--trials", type=int, help=argparse.SUPPRESS)

@@ -144,7 +144,7 @@ def against_two(name: str, arguments: argparse.Namespace) -> None:
         for clock, count in kinds.items()
     }
     workers = Workers(name, arguments, 2)
-    seeds = arguments.seeds or (4 if name in GRIDS else 2 * case.per_turn)
+    seeds = arguments.seeds or seeds_of_turn(name, case, arguments.batch)
     ours: dict[str, list[float]] = {"wall": [], "cpu": []}
     theirs: dict[str, list[float]] = {"wall": [], "cpu": []}
     for turn in range(arguments.repeats):
@@ -164,6 +164,12 @@ def against_two(name: str, arguments: argparse.Namespace) -> None:
         rate, loop = 3600 / median(ours[clock]), 3600 / median(theirs[clock])
         ratios = spread(theirs[clock], ours[clock])
         print(f"{label:18} {rate:9.0f} trials/h, loop {loop:9.0f}; {ratios}", flush=True)
+
+
+def seeds_of_turn(name: str, case: Case, batch: int) -> int:
+    """Seeds of a turn of two workers; at least as many as make four batches, for both to work."""
+    usual = 4 if name in GRIDS else 2 * case.per_turn
+    return max(usual, -(-4 * batch // len(case.rates)))
 
 
 def main() -> None:

@@ -36,6 +36,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("ray"))
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URL of a bucket on an S3 server of this process."""
+    pytest.importorskip("s3fs", reason="S3 results need s3fs")
+    server = pytest.importorskip("moto.server", reason="the S3 server of the tests is moto's")
+    import s3fs
+
+    served = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    served.start()
+    host, port = served.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem().mkdir("campaign-tests")
+        yield "s3://campaign-tests"
+    served.stop()
+
+
 class Browser:
     """One tab of a headless browser, driven over the loopback by its own protocol.
 

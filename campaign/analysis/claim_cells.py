@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from campaign.analysis.rows import heads, numbered
 from campaign.published import Claim, Publication
 
 
 def asked_for(trials: pd.DataFrame, published: Sequence[Publication]) -> pd.Series[bool]:
     """Which trials a claim may look at: those of its cells, of its baseline, and without faults."""
     names = ["model", "dataset", "dtype", "method", "ber"]
-    cells = trials[names].drop_duplicates()
-    wanted = {
-        tuple(cell[name] for name in names)
-        for cell in cells.to_dict("records")
-        if any(
+    number = numbered(trials, names)
+    wanted = [
+        any(
             _same_names(claim, cell, baseline=True) and _at_ber(claim, cell["ber"], clean=True)
             for publication in published
             for claim in publication.claims
             if claim.measurable
         )
-    }
-    keys = zip(*(trials[name] for name in names), strict=True)
-    return pd.Series([key in wanted for key in keys], index=trials.index)
+        for cell in heads(trials, number, names).to_dict("records")
+    ]
+    return pd.Series(np.array(wanted, dtype=bool)[number], index=trials.index)
 
 
 def matches(claim: Claim, cell: Mapping[Any, Any]) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from campaign.analysis.claim_cells import asked_for, matches
-from campaign.analysis.curves import curves
+from campaign.analysis.curves import curves_of
 from campaign.analysis.rows import CURVE_KEYS, POINT_KEYS, Metric, accuracy, as_trials, numbered
 from campaign.analysis.sequential import Precision
 from campaign.analysis.statistics import LEVEL, IntervalName, mean_interval
@@ -86,11 +86,11 @@ def claims_among(
     precision: Precision | None,
 ) -> pd.DataFrame:
     """The same of what `rows.as_trials` gave."""
-    trials = trials.assign(accuracy=accuracy(trials, _TOP1))
     trials = trials[asked_for(trials, published)].reset_index(drop=True)
     if trials.empty:
         return pd.DataFrame(columns=COLUMNS)
-    points = _with_images(curves(trials, interval=interval, precision=precision))
+    trials = trials.assign(accuracy=accuracy(trials, _TOP1))
+    points = _with_images(curves_of(trials, interval, precision))
     found = [
         _row(publication, claim, cell, measured, (origins or {}).get(str(cell["model"])))
         for publication in published

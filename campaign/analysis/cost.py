@@ -7,7 +7,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from campaign.analysis.pareto import undominated
-from campaign.analysis.rows import CURVE_KEYS, VARIANT_KEYS, Metric, accuracy, as_trials, numbered
+from campaign.analysis.rows import (
+    CURVE_KEYS,
+    METRICS,
+    VARIANT_KEYS,
+    Metric,
+    accuracy,
+    as_trials,
+    heads,
+    numbered,
+)
 from campaign.analysis.tolerance import column_of, tolerance_of
 
 COST_COLUMNS = [
@@ -19,6 +28,7 @@ COST_COLUMNS = [
     "inference_operations",
     "protection_operations",
 ]
+_READ = [*CURVE_KEYS, *COST_COLUMNS, "ber", "status", "n_samples", *METRICS.values()]
 DROP = 0.05
 """The fall of accuracy whose BER counts as what a protection buys."""
 Array = npt.NDArray[np.float64]
@@ -80,11 +90,13 @@ def at_least(table: pd.DataFrame, drop: float = DROP) -> Array:
 
 def _measured(trials: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """The curves with a cost, what they cost and their clean accuracy."""
-    known = trials[(trials["status"] == "ok") & trials[COST_COLUMNS].notna().all(axis=1)]
+    told = (trials["status"] == "ok").to_numpy()
+    for column in COST_COLUMNS:
+        told = told & trials[column].notna().to_numpy()
+    known = trials.loc[told, _READ]
     known = known[(known["n_weights"] > 0) & (known["inference_operations"] > 0)]
     curve = numbered(known, CURVE_KEYS)
-    first = np.unique(curve, return_index=True)[1]
-    table = known[[*CURVE_KEYS, *COST_COLUMNS]].iloc[first].reset_index(drop=True)
+    table = heads(known, curve, [*CURVE_KEYS, *COST_COLUMNS])
     memory = table["stored_bits"] + table["check_bits"]
     table["bits_per_weight"] = memory / table["n_weights"]
     protected = table["scale_bits"] + table["constant_bits"]

@@ -15,6 +15,7 @@ from campaign.analysis.rows import METRICS, Metric
 from campaign.analysis.statistics import LEVEL
 
 Shares: TypeAlias = "NDArray[np.float64]"
+_READ = ("train_seed", "seed", "n_samples")
 
 
 class Crossed(NamedTuple):
@@ -67,10 +68,11 @@ def crossed_points(trials: pd.DataFrame, metric: Metric, keys: Sequence[str]) ->
     Returns:
         The columns of `keys`, ``sd_trainings`` and ``half_width``, as shares.
     """
-    known = trials[trials["train_seed"].notna() & (trials["ber"] > 0)]
+    trained = trials["train_seed"].notna() & (trials["ber"] > 0)
+    known = trials.loc[trained, [*dict.fromkeys([*keys, *_READ, METRICS[metric]])]]
     known = known.assign(share=known[METRICS[metric]] / known["n_samples"])
     found = []
-    for key, part in known.groupby(list(keys), dropna=False, sort=False):
+    for key, part in known.groupby(list(keys), dropna=False, sort=False, observed=True):
         table = part.pivot_table(index="train_seed", columns="seed", values="share", dropna=False)
         alike = part["n_samples"].nunique(dropna=False) == 1
         if alike and min(table.shape) > 1 and not table.isna().to_numpy().any():

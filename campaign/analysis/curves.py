@@ -13,6 +13,7 @@ from campaign.analysis.rows import (
     Metric,
     accuracy,
     as_trials,
+    heads,
     numbered,
 )
 from campaign.analysis.sampled import with_estimates
@@ -28,6 +29,8 @@ _MEANS = {
     "stored_bits": "stored_bits",
     "check_bits": "check_bits",
 }
+_READ = ["status", "ber", "n_samples", "exposed_bits", *METRICS.values()]
+_READ += [*_RATES.values(), *_MEANS.values()]
 Cells = npt.NDArray[np.intp]
 Array = npt.NDArray[np.float64]
 
@@ -68,11 +71,13 @@ def curves_of(
     """The same of what `rows.as_trials` gave."""
     cells = numbered(trials, POINT_KEYS)
     count = int(cells.max()) + 1
-    points = trials.loc[np.unique(cells, return_index=True)[1], POINT_KEYS].reset_index(drop=True)
+    points = heads(trials, cells, POINT_KEYS)
     good = (trials["status"] == "ok").to_numpy()
     points["n_trials"] = np.bincount(cells[good], minlength=count)
     points["n_failed"] = np.bincount(cells[~good], minlength=count)
-    points = pd.concat([points, _results(trials[good], cells[good], count, interval)], axis=1)
+    points = pd.concat(
+        [points, _results(trials.loc[good, _READ], cells[good], count, interval)], axis=1
+    )
     points = with_estimates(points, trials, cells, precision)
     points = points.sort_values(POINT_KEYS, na_position="first", ignore_index=True)
     return with_clean(points)

@@ -185,11 +185,16 @@ def _curve(
     # The marker of the last line would cover those below it at every point.
     markers = (-place % share, share)
     axes.plot(line.ber, line.mean, lw=1.1, ms=3, mew=0, markevery=markers, **look)
+    hollow = line.partial & ~np.isnan(line.mean)
+    if hollow.any():
+        look = {"color": style.color, "marker": style.marker, "ls": "none", "mfc": "white"}
+        axes.plot(line.ber[hollow], line.mean[hollow], ms=3, mew=0.6, **look)
 
 
 def _single(axes: Axes, line: Line, style: Style) -> None:
     bars = np.maximum([line.mean - line.low, line.high - line.mean], 0)
-    look: Any = {"color": style.color, "marker": style.marker, "ls": "none", "mew": 0}
+    hollow: Any = {"mfc": "white", "mew": 0.6} if line.partial.any() else {"mew": 0}
+    look: Any = {"color": style.color, "marker": style.marker, "ls": "none", **hollow}
     known = None if np.isnan(bars).any() else bars
     axes.errorbar(line.ber, line.mean, yerr=known, ms=4, lw=0.9, capsize=2, **look)
 

@@ -285,7 +285,9 @@ def _footnote(page: Page, panels: list[Panel], bounds: str, metric: Metric) -> s
     failed = int(page.points["n_failed"].sum())
     if failed:
         text += f" {failed} failed trial{'' if failed == 1 else 's'} left out"
-        text += "; x: all failed." if (page.points["n_trials"] == 0).any() else "."
+        left = page.points.loc[page.points["n_failed"] > 0, "n_trials"] > 0
+        text += "; hollow: some failed" if left.any() else ""
+        text += "." if left.all() else "; x: all failed."
     frame = drawing.frame_of(panels)
     if any(share > 1 for panel in panels for _, share in drawing.turns(panel, frame)):
         text += " Lines that coincide are drawn in turns."

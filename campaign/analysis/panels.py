@@ -31,6 +31,8 @@ class Line(NamedTuple):
     high: Array
     clean: float
     """Accuracy without faults; NaN where it was not measured."""
+    partial: npt.NDArray[np.bool_]
+    """Where some trials have no result, so that the mean is that of the others."""
 
 
 class Panel(NamedTuple):
@@ -123,6 +125,7 @@ def _lines(points: pd.DataFrame, metric: Metric) -> list[Line]:
                 ordered[f"{metric}_low"].to_numpy(float),
                 ordered[f"{metric}_high"].to_numpy(float),
                 float(ordered[f"{metric}_clean"].iloc[0]),
+                ordered["n_failed"].to_numpy() > 0,
             )
         )
     return lines

@@ -51,8 +51,7 @@ def as_trials(rows: object) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise CampaignError(f"rows lack the columns {', '.join(missing)}; read them from a store")
-    if frame.empty:
-        raise CampaignError("there are no rows to analyse; run the campaign first")
+    _refuse_none(frame)
     same = list(frame.columns) == list(COLUMNS)  # a million rows are not copied without need
     chosen = (frame if same else frame.loc[:, list(COLUMNS)]).reset_index(drop=True)
     numeric = {
@@ -62,6 +61,24 @@ def as_trials(rows: object) -> pd.DataFrame:
     }
     trials = chosen.assign(**numeric)
     _refuse_repeats(trials)
+    return checked(trials)
+
+
+def checked(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials that are there once each, their numbers floats, their names text or categories.
+
+    Raises:
+        CampaignError: If there are no rows, or one curve has trials of several setups.
+    """
+    _refuse_none(trials)
+    keys = [*CURVE_KEYS, "setup_id"]
+    setups = heads(trials, numbered(trials, keys), keys)
+    mixed = setups.duplicated(CURVE_KEYS)
+    if mixed.any():
+        raise CampaignError(
+            f"several setups are called {_first_key(setups[mixed])!r}; "
+            "they differ in something that has no column: analyse each campaign on its own"
+        )
     return trials
 
 
@@ -73,12 +90,30 @@ def accuracy(trials: pd.DataFrame, metric: Metric) -> npt.NDArray[np.float64]:
 
 def numbered(frame: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.intp]:
     """The group of each row, 0, 1, ..., in order of first appearance; null equals null."""
-    codes = frame.groupby(keys, dropna=False, sort=False).ngroup()
+    coded = {key: frame[key].cat.codes for key in keys if _is_coded(frame[key])}
+    by = [coded.get(key, frame[key]) for key in keys]
+    codes = frame.groupby(by, dropna=False, sort=False).ngroup()
     return codes.to_numpy().astype(np.intp)
+
+
+def heads(frame: pd.DataFrame, number: npt.NDArray[np.intp], columns: list[str]) -> pd.DataFrame:
+    """The first row of each group of `numbered`, in some columns; names as plain text."""
+    table = frame[columns].iloc[np.unique(number, return_index=True)[1]].reset_index(drop=True)
+    coded = [column for column in columns if _is_coded(table[column])]
+    return table.assign(**{c: table[c].astype(table[c].cat.categories.dtype) for c in coded})
+
+
+def _is_coded(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def _numeric_columns() -> list[str]:
     return [c for c, kind in column_types().items() if kind in ("float", "int") and c != "seed"]
+
+
+def _refuse_none(trials: pd.DataFrame) -> None:
+    if trials.empty:
+        raise CampaignError("there are no rows to analyse; run the campaign first")
 
 
 def _refuse_repeats(trials: pd.DataFrame) -> None:
@@ -88,13 +123,6 @@ def _refuse_repeats(trials: pd.DataFrame) -> None:
         raise CampaignError(
             f"{int(repeated.sum())} trials stand in the rows more than once, such as {first}; "
             "keep one row for each trial_id"
-        )
-    setups = trials.loc[:, [*CURVE_KEYS, "setup_id"]].drop_duplicates()
-    mixed = setups.duplicated(CURVE_KEYS)
-    if mixed.any():
-        raise CampaignError(
-            f"several setups are called {_first_key(setups[mixed])!r}; "
-            "they differ in something that has no column: analyse each campaign on its own"
         )
 
 

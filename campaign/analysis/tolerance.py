@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from campaign.analysis.rows import CURVE_KEYS, Metric, as_trials, numbered
+from campaign.analysis.rows import CURVE_KEYS, Metric, as_trials, heads, numbered
 from campaign.analysis.sampled import adjusted_accuracy
 from campaign.analysis.statistics import LEVEL, seed_weights
 from campaign.text import rate_text
@@ -55,7 +55,6 @@ def tolerance_of(
 ) -> pd.DataFrame:
     """The same of what `rows.as_trials` gave."""
     number = numbered(trials, CURVE_KEYS)
-    heads = trials.loc[np.unique(number, return_index=True)[1], CURVE_KEYS]
     columns = [
         trials["ber"].to_numpy(),
         np.unique(trials["seed"], return_inverse=True)[1].astype(float),
@@ -64,7 +63,7 @@ def tolerance_of(
     order = np.argsort(number, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     found = [_of_curve([column[part] for column in columns], drops) for part in parts]
-    joined = pd.concat([heads.reset_index(drop=True), pd.DataFrame(found)], axis=1)
+    joined = pd.concat([heads(trials, number, CURVE_KEYS), pd.DataFrame(found)], axis=1)
     return joined.sort_values(CURVE_KEYS, na_position="first", ignore_index=True)
 
 

@@ -60,8 +60,8 @@ class Struck(NamedTuple):
         if self.bits > MANY:
             yield _digest(self.positions)
             return
-        yield self.places.astype("<i8", copy=False).data
-        yield self.patterns.astype("<i8", copy=False).data
+        yield fingerprinted(self.places)
+        yield fingerprinted(self.patterns)
 
 
 class Strewn(NamedTuple):
@@ -136,6 +136,11 @@ def struck_words(words: Words, positions: NDArray[np.int64]) -> Struck:
     # Of the flips until one of the others, itself included, as many as are others start no word.
     np.add.at(patterns, others - np.arange(1, others.size + 1), single[others])
     return Struck(places[starts], patterns.astype(dtype), ordered)
+
+
+def fingerprinted(numbers: NDArray[np.integer]) -> memoryview:
+    """Numbers as the bytes of little-endian int64, on any machine."""
+    return numbers.astype("<i8", copy=False).data
 
 
 def _carrier(words: Words) -> str:

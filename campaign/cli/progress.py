@@ -70,8 +70,9 @@ class Picture:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the present rate."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else None
+        """At the present rate; what failed in this run is not tried again in it."""
+        left = self.total - self.done - self.failed
+        return left / self.rate if self.rate > 0 else None
 
     def curves(self, most: int) -> tuple[list[Progress], int]:
         """The curves that grew last, in the order of their beginnings; how many are left out."""
@@ -171,11 +172,11 @@ class LiveListener:
             bars.BarColumn(bar_width=24),
             bars.MofNCompleteColumn(),
             bars.TextColumn("{task.fields[rate]}"),
-            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("{task.fields[left]}", style="progress.remaining"),
             bars.TextColumn("{task.fields[workers]}"),
             console=console,
         )
-        self.task = self.bar.add_task("", total=None, rate="", workers="")
+        self.task = self.bar.add_task("", total=None, rate="", left="", workers="")
         self.live = Live(Group(self.bar), console=console, refresh_per_second=4, transient=True)
 
     def note(self, text: str) -> None:
@@ -196,6 +197,7 @@ class LiveListener:
             total=picture.total,
             completed=picture.done,
             rate=f"{picture.rate:.1f}/s{failed}",
+            left="" if picture.seconds_left is None else _clock(picture.seconds_left),
             workers=workers,
         )
         rows = [Text(line, no_wrap=True, overflow="crop") for line in self._lines()]
@@ -230,6 +232,12 @@ def write_line(text: str, stream: TextIO) -> None:
 
 def _emit(event: str, **values: object) -> None:
     write_line(json.dumps({"event": event, **values}), sys.stdout)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def _duration(seconds: float) -> str:

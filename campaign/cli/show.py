@@ -88,6 +88,10 @@ def _plan_json(plan: CampaignPlan) -> dict[str, Any]:
     }
 
 
+_SHOWN = {".html": "report", ".md": "table", ".png": "figure"}
+"""What of a report is named at the end of a run, by suffix."""
+
+
 def show_result(result: RunResult, *, as_json: bool) -> None:
     """Totals, failures by cause, what was written, and how to go on."""
     if as_json:
@@ -105,8 +109,8 @@ def show_result(result: RunResult, *, as_json: bool) -> None:
         print(f"{left} trials are left; go on with: {command}")
     print(f"rows:    {result.results / 'trials'}")
     for path in result.written:
-        if path.suffix in (".png", ".md"):
-            print(f"{'figure' if path.suffix == '.png' else 'table'}:  {path}")
+        if what := _SHOWN.get(path.suffix):
+            print(f"{what + ':':8} {path}")
     if result.tracking_uri:
         print(f"browse:  campaign ui {result.results}")
 

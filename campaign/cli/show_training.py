@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def planned(trainings: Sequence[TrainingPlan]) -> Table:
     """One line a training, with what it will cost."""
     table = Table(box=None, pad_edge=False)
-    for column in ("training", "recipe", "epochs", "images", "about", "setups", ""):
+    for column in ("training", "recipe", "epochs", "images", "about", "setups", "workers", ""):
         table.add_column(column, justify="left" if column in ("training", "recipe") else "right")
     for row in trainings:
         images = "?" if row.images is None else f"{row.images:,}"
         time = "?" if row.seconds is None else f"{row.seconds:.3g} s"
         cost = ("-", "-") if row.state == "done" else (images, time)
-        counts = (str(row.epochs), *cost, str(row.setups), row.state)
+        counts = (str(row.epochs), *cost, str(row.setups), str(row.workers), row.state)
         table.add_row(row.label, row.recipe or "in place", *counts)
     return table
 

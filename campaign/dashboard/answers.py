@@ -23,11 +23,11 @@ class Answers:
 
     Args:
         watch: The campaigns.
-        links: Name -> address of what else is served, such as MLflow.
+        links: Name -> address of what else is served, such as MLflow; may grow meanwhile.
     """
 
     def __init__(self, watch: Watch, links: Mapping[str, str]) -> None:
-        self._watch, self._links = watch, dict(links)
+        self._watch, self._links = watch, links
 
     def routes(self) -> dict[str, Callable[[Query], dict[str, Any]]]:
         """Path -> what answers it."""
@@ -41,7 +41,7 @@ class Answers:
     def campaigns(self, query: Query) -> dict[str, Any]:
         """All campaigns in brief."""
         found = [campaign.overview for campaign in self._watch.campaigns.values()]
-        return {"root": str(self._watch.root), "links": self._links, "campaigns": found}
+        return {"root": str(self._watch.root), "links": dict(self._links), "campaigns": found}
 
     def campaign(self, query: Query) -> dict[str, Any]:
         """One campaign: its progress, and the curves that pass the filters."""
@@ -80,7 +80,8 @@ class Answers:
         campaign, view = self._view(query)
         trial_id = _one(query, "id")
         row = campaign.whole_row(trial_id, view)
-        return {"row": row, "command": command_of(view.folder, trial_id), "read": time.time()}
+        command = command_of(view.folder, trial_id, runs_code=row["model"] in view.run_code)
+        return {"row": row, "command": command, "read": time.time()}
 
     def _view(self, query: Query) -> tuple[WatchedCampaign, View]:
         campaign = self._campaign(query)

@@ -131,6 +131,24 @@ def totals(
     return {name: sum(entry[name] for entry in entries) for name in ("total", "ok", "failed")}
 
 
+def left_of(counts: Mapping[str, int], live: Mapping[str, Any] | None) -> int:
+    """Trials that the driver still has to try: what failed waits only where it says so itself.
+
+    Args:
+        counts: ``total``, ``ok`` and ``failed``.
+        live: What the driver said last, with ``queued`` and ``in_flight`` once it has a queue.
+
+    Example:
+        >>> left_of({"total": 100, "ok": 60, "failed": 30}, {"queued": 8, "in_flight": 1})
+        10
+        >>> left_of({"total": 100, "ok": 60, "failed": 30}, {"queued": 38, "in_flight": 2})
+        40
+    """
+    least, most = counts["total"] - counts["ok"] - counts["failed"], counts["total"] - counts["ok"]
+    waiting = 0 if live is None else int(live.get("queued", 0)) + int(live.get("in_flight", 0))
+    return min(max(least, waiting), most)
+
+
 def pace(table: pa.Table, left: int, *, running: bool, now: float) -> dict[str, float | None]:
     """``trials`` and ``images`` a second of late, and the ``eta`` in seconds; null when idle."""
     blank: dict[str, float | None] = {"trials": None, "images": None, "eta": None}
@@ -197,9 +215,7 @@ def standing(folder: Path, newest: float, counts: Mapping[str, int]) -> dict[str
         state = "stalled" if last and now - last > SILENT_SECONDS else "running"
     elif newest == 0.0:
         state = "empty"
-    elif counts["failed"]:
-        state = "failed"
     else:
-        state = "complete" if done else "stopped"
+        state = ("failed" if counts["failed"] else "complete") if done else "stopped"
     at_work = state in ("running", "stalled")
     return {"state": state, "live": live if at_work else None, "silent": now - last}

@@ -28,6 +28,8 @@ KEPT = (
 )
 """Columns that are held in memory, some 250 bytes a row; the others are read when asked for."""
 _HELD = {*KEPT, *KEYS, *PLACES}
+JOIN = "+"
+"""Between the ids of setups that a curve is made of together."""
 Signature = tuple[tuple[str, int, int], ...]
 
 
@@ -42,8 +44,9 @@ class Snapshot(NamedTuple):
     """One line for each file that was passed over."""
 
     def setup(self, setup_id: str) -> pa.Table:
-        """The rows of one setup."""
-        return self.table.slice(*self.starts[setup_id])
+        """The rows of one setup, or of several by their ids with `JOIN` between them."""
+        found = [self.table.slice(*self.starts[one]) for one in setup_id.split(JOIN)]
+        return found[0] if len(found) == 1 else pa.concat_tables(found)
 
 
 class FolderRows:

@@ -73,8 +73,14 @@ class SetupCurves:
         keys = {name: rows[name][0].as_py() for name in CURVE_KEYS}
         trials = as_frame(rows, keys)
         points = curves_of(trials, self.interval, self.precision)
-        points = points.assign(**{c: outcomes(trials)[c].to_numpy() for c in CLASSES})
+        points = with_classes(points, trials)
         return SetupCurve(setup_id, keys, mark, points, newest)
+
+
+def with_classes(points: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """The points with the columns `CLASSES` of their trials."""
+    classes = outcomes(trials)
+    return points.assign(**{name: classes[name].to_numpy() for name in CLASSES})
 
 
 def as_frame(rows: pa.Table, keys: dict[str, Any]) -> pd.DataFrame:

@@ -49,11 +49,12 @@ class View:
         folder: Its results folder.
         overview: Name, state, counts and pace, as JSON.
         details: Setups, workers, failures and warnings, as JSON.
-        curves: Every setup that has rows.
+        curves: Every setup that has rows, all trainings of a method together.
         snapshot: The rows behind them.
         order: In which order the spec names models and number formats.
         level: Nominal coverage of the intervals.
         planned: Methods and targets that the spec asks for; they have a colour from the start.
+        run_code: Models that are built by code that is not ours.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class View:
     order: Order
     level: float = 0.95
     planned: tuple[Protection, ...] = ()
+    run_code: frozenset[str] = frozenset()
 
     def chart(self, wanted: Filter) -> dict[str, Any]:
         """The curves that pass the filter, and what there is to choose from.
@@ -153,6 +155,8 @@ def _curve(
         "variant": 0,
         "style": styles.index(_protection(curve)),
         "name": f"{curve_key(curve.keys)} {curve.setup_id}",
+        "training": curve.keys["train_seed"],
+        "trainings": int(points["n_trainings"].max()) if "n_trainings" in points else 1,
         "clean": _numbers(curve.points[f"{metric}_clean"].iloc[:1])[0],
         "cells": cells,
     }

@@ -11,6 +11,7 @@ from campaign.analysis.order import Order
 from campaign.dashboard import progress
 from campaign.dashboard.rows import FolderRows, Signature, Snapshot
 from campaign.dashboard.setups import SetupCurves
+from campaign.dashboard.together import Together
 from campaign.dashboard.view import View, blank
 from campaign.engines.stores.reader import JOURNAL, TRIALS
 from campaign.errors import CampaignError
@@ -45,6 +46,7 @@ class WatchedCampaign:
         self._due = 0.0
         self._spec: CampaignSpec | None = None
         self._curves = SetupCurves("bounded", None)
+        self._together = Together("bounded")
         self._entries: dict[str, dict[str, Any]] = {}
         self._grids: progress.Grids = {}
         self._order = Order()
@@ -110,6 +112,7 @@ class WatchedCampaign:
         precision = None if self._spec is None else precision_of(self._spec)
         interval = "bounded" if self._spec is None else self._spec.output.interval
         self._curves, self._entries = SetupCurves(interval, precision), {}
+        self._together = Together(interval)
         self._grids = progress.grid_of(self._spec)
         self._order = Order() if self._spec is None else order_of(self.folder)
 
@@ -123,7 +126,7 @@ class WatchedCampaign:
         self._counts = counts
         newest = max((curve.newest for curve in curves), default=0.0)
         standing = progress.standing(self.folder, newest, counts)
-        left = counts["total"] - counts["ok"]
+        left = progress.left_of(counts, standing["live"])
         running = standing["state"] == "running"
         overview = {
             **blank(self.folder, "loading"),
@@ -136,7 +139,9 @@ class WatchedCampaign:
             "newest": newest or None,
             "read": now,
         }
-        planned = tuple((g.setup.method, g.setup.t) for g in self._grids.values())
+        setups = [grid.setup for grid in self._grids.values()]
+        planned = tuple((setup.method, setup.t) for setup in setups)
+        run_code = frozenset(s.model_name for s in setups if s.model.runs_code is not None)
         details = {
             "description": "" if self._spec is None else self._spec.description,
             "setups": entries,
@@ -148,11 +153,12 @@ class WatchedCampaign:
             self.folder,
             overview,
             details,
-            curves,
+            self._together.of(snapshot, curves),
             snapshot,
             self._order,
             self._curves.level,
             planned,
+            run_code,
         )
         self.overview = overview
 

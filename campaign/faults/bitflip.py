@@ -43,19 +43,23 @@ class BitFlip(FaultModel):
     def sample_all(
         self, memory: Mapping[FieldKey, Exposed], ber: float, seed: int
     ) -> dict[FieldKey, NDArray[np.int64]]:
+        if ber <= 0:
+            return super().sample_all(memory, ber, seed)
+        most, counts = FEW / expected_hits(1, ber), [held.words.bits for held in memory.values()]
         small = {
             key: held
-            for key, held in memory.items()
-            if 0 < ber and 0 < held.words.bits and expected_hits(held.words.bits, ber) <= FEW
+            for (key, held), bits in zip(memory.items(), counts, strict=True)
+            if 0 < bits <= most
         }
         if len(small) < 2:
             return super().sample_all(memory, ber, seed)
-        streams = Streams(seed, ((*key, held.words.width) for key, held in small.items()))
-        drawn = failing_together([held.words.bits for held in small.values()], ber, streams)
+        streams = Streams(seed, [(*key, held.words.width) for key, held in small.items()])
+        drawn = failing_together([bits for bits in counts if 0 < bits <= most], ber, streams)
         together = dict(zip(small, drawn, strict=True))
-        others = {key: held for key, held in memory.items() if key not in small}
-        found = super().sample_all(others, ber, seed)
+        if len(small) < len(memory):
+            others = {key: held for key, held in memory.items() if key not in small}
+            together |= super().sample_all(others, ber, seed)
         for key, held in small.items():
-            places = together[key]
-            found[key] = places[held.may_flip(places)] if held.exempt else places
-        return {key: found[key] for key in memory}
+            if held.exempt:
+                together[key] = together[key][held.may_flip(together[key])]
+        return {key: together[key] for key in memory}

@@ -84,12 +84,12 @@ def expected_hits(count: int, rate: float) -> float:
     return -math.log1p(-rate) * count if rate <= MOST_BY_HITS else math.inf
 
 
-def _places_until(end: float, count: int, stream: Stream) -> NDArray[np.unsignedinteger] | None:
+def _places_until(end: float, count: int, stream: Stream) -> NDArray[np.signedinteger] | None:
     """The cell of every hit until `end`; None where rounding could decide which is the last.
 
     Numbers are drawn in the order of `failing_cells`.
     """
-    dtype = np.uint32 if count <= 1 << 32 else np.uint64
+    dtype = np.int32 if count <= 1 << 31 else np.int64
     found, last, size = [], 0.0, FIRST_BLOCK
     doubt = 2.0**-50 * MOST_BLOCK * end  # what the sums of a block may be wrong by, four times over
     while True:
@@ -147,4 +147,4 @@ def _distinct(ordered: NDArray[_Number]) -> NDArray[_Number]:
     first = np.empty(ordered.size, dtype=np.bool_)
     first[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered if first.all() else ordered[np.flatnonzero(first)]
+    return ordered if first.all() else ordered[first]

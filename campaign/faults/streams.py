@@ -140,7 +140,8 @@ class Streams:
     """
 
     def __init__(self, seed: int, places: Iterable[tuple[str, str, int]]) -> None:
-        self._keys = [_key_of((seed, *place), _NUMBERS) for place in places]
+        digests = [_digest_of((seed, *place), _NUMBERS) for place in places]
+        self._keys = _numbers_of(b"".join(digests)).reshape(-1, 2)
         self._bits = np.random.Philox(key=0)
 
     def raw(self, which: Sequence[int], start: int, count: int) -> NDArray[np.uint64]:
@@ -170,16 +171,24 @@ def uniform_of(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
         array([0. , 0.5])
     """
     raw >>= np.uint64(11)
-    numbers = raw.astype(np.float64)
+    numbers = raw.view(np.int64).astype(np.float64)  # signed ones are converted sooner
     numbers *= 2.0**-53
     return numbers
 
 
 def _key_of(place: tuple[int, str, str, int], purpose: str) -> NDArray[np.uint64]:
     """Two numbers that no other stream has, and this one for no other purpose."""
-    name = "\0".join(map(str, place))
-    digest = hashlib.blake2b(name.encode(), digest_size=16, person=purpose.encode()).digest()
-    return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
+    return _numbers_of(_digest_of(place, purpose))
+
+
+def _digest_of(place: tuple[int, str, str, int], purpose: str) -> bytes:
+    seed, tensor, field, width = place
+    name = f"{seed}\0{tensor}\0{field}\0{width}".encode()
+    return hashlib.blake2b(name, digest_size=16, person=purpose.encode()).digest()
+
+
+def _numbers_of(digests: bytes) -> NDArray[np.uint64]:
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

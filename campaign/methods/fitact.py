@@ -76,8 +76,7 @@ class FitActFitting(BoundsFitting):
     ) -> Tensor:
         loss = criterion(context.forward(module, batch.inputs), batch.labels)
         loss = loss + self.method.penalty * self.bounds.penalty()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        return context.backward(loss)
 
     def after_step(self, module: nn.Module, context: Context) -> None:
         if (context.step + 1) % context.steps == 0:

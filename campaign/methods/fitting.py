@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from campaign.formats import NumberFormat
 
+
+def _alone(loss: Tensor) -> Tensor:
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
+
+
 Criterion: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """The mean loss of logits (n, classes) and labels (n,), a scalar tensor."""
 
@@ -47,6 +53,9 @@ class Context:
         memory: Numbers that a method keeps from step to step; checkpoints hold them.
         metrics: Numbers of the running epoch that a method wants told, by name.
         warnings: What the user should know, one line each.
+        backward: Adds the gradients of a loss of the batch to those of the parameters and gives the
+            loss, without its graph; of several workers, each of which has a share of the batch,
+            both are means over all of them.
     """
 
     seed: int
@@ -62,6 +71,7 @@ class Context:
     memory: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    backward: Callable[[Tensor], Tensor] = _alone
 
 
 class Fitting:
@@ -99,11 +109,10 @@ class Fitting:
     ) -> Tensor:
         """The loss of a batch, a scalar; its gradients are added to those of the parameters.
 
-        Gradients are zero before it. Only one method of a stack may override it.
+        Gradients are zero before it, and come from `Context.backward` alone. Only one method of a
+        stack may override it.
         """
-        loss = criterion(context.forward(module, batch.inputs), batch.labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        return context.backward(criterion(context.forward(module, batch.inputs), batch.labels))
 
     def guard(self, site: Site, value: Tensor) -> Tensor:
         """What the network goes on with at a site, in training; differentiable."""

@@ -96,8 +96,7 @@ class ProActFitting(BoundsFitting):
         loss = criterion(logits, batch.labels)
         loss = loss + torch.nn.functional.cross_entropy(logits, answers)
         loss = loss + context.memory[PENALTY] * self.bounds.penalty(self._place)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        return context.backward(loss)
 
     def after_step(self, module: nn.Module, context: Context) -> None:
         if (context.step + 1) % context.steps:

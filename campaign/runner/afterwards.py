@@ -13,6 +13,7 @@ from campaign.runner.folder import ResultsFolder, write_atomic
 from campaign.runner.precision import precision_of
 from campaign.runner.report import make_report, told_curves
 from campaign.runner.result import Listener, RunResult
+from campaign.runner.trials import trials_of
 from campaign.spec.campaign import CampaignSpec
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Afterwards:
         if not tracker.uri or not self.store.done() or self._held.get("told") == wanted:
             return
         try:
-            tracker.log(told_curves(self.store.read(), precision_of(self.spec)))
+            tracker.log(told_curves(trials_of(self.store), precision_of(self.spec)))
         except CampaignError as error:
             self.listener.note(f"MLflow: not told: {error}")
             return

@@ -68,14 +68,10 @@ def published_beside(folders: Sequence[Path]) -> pd.DataFrame:
     """What `campaign.analysis.claims.claims` finds for each folder, the folder as first column."""
     import pandas as pd
 
-    from campaign.analysis.rows import as_trials
-    from campaign.engines.stores.reader import read_results
     from campaign.runner.report import claims_of
+    from campaign.runner.trials import trials_in
 
-    found = [
-        claims_of(folder, as_trials(read_results(folder))).assign(folder=str(folder))
-        for folder in folders
-    ]
+    found = [claims_of(folder, trials_in(folder)).assign(folder=str(folder)) for folder in folders]
     table = pd.concat(found, ignore_index=True)
     return table[["folder", *(column for column in table if column != "folder")]]
 

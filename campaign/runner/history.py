@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from campaign.runner.plan import CampaignPlan, plan_campaign
 from campaign.runner.precision import precision_of
 from campaign.runner.training_log import TrainingStatus, read_log
 from campaign.runner.training_plan import plan_trainings
+from campaign.runner.trials import NAMES
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import SetupGrid, expand
 
@@ -78,21 +80,26 @@ class CampaignStatus:
 
     @property
     def state(self) -> str:
-        """``running``, ``complete`` or ``stopped``."""
+        """``running``, ``complete``, ``failed`` (all were tried, some failed) or ``stopped``."""
         if self.running:
             return "running"
-        return "complete" if self.ok == self.total else "stopped"
+        if self.ok + self.failed < self.total:
+            return "stopped"
+        return "failed" if self.failed else "complete"
 
 
 def rows_of(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Some columns of all rows, journal tail included.
+    """Some columns of all rows, journal tail included; names that repeat as categories.
 
     Raises:
         SetupError: If the folder holds no results.
     """
-    from campaign.engines.stores.reader import read_results
+    from campaign.engines.stores.reader import load_results
 
-    frame: pd.DataFrame = read_results(folder, columns).to_pandas()
+    table, lines = load_results(folder, columns, encoded=NAMES)
+    for line in lines:
+        warnings.warn(line, stacklevel=2)
+    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
@@ -115,13 +122,14 @@ def spec_of(folder: Path) -> CampaignSpec:
 
 def plan_with_history(spec: CampaignSpec, results: Path | str | None) -> CampaignPlan:
     """The plan, with times and finished trials from the results folder where there is one."""
-    folder = here(results_place(spec, results), empty=True)
-    trainings = plan_trainings(spec, folder)
+    place = results_place(spec, results)
+    folder = here(place, empty=True)
+    trainings = plan_trainings(spec, place)
     if not any((folder / "trials").glob("*.parquet")) and not (folder / "journal.db").is_file():
         return replace(plan_campaign(spec, {}, 0), trainings=trainings)
     rows = rows_of(folder, [*_KEY, "status", "ber", "seed", "seconds"])
     good = rows[(rows.status == "ok") & (rows.ber > 0)]
-    seconds = good.groupby(["model", "dtype", "method"])["seconds"].mean()
+    seconds = good.groupby(["model", "dtype", "method"], observed=True)["seconds"].mean()
     measured = {tuple(map(str, key)): float(value) for key, value in seconds.items()}  # type: ignore
     done = sum(ok for _, ok, _ in _progress(expand(spec), rows))
     return replace(plan_campaign(spec, measured, done), trainings=trainings)
@@ -137,7 +145,8 @@ def status_of(folder: Path) -> CampaignStatus:
     columns = ["status", "error_type", "error", "ber", "seed", "n_correct", "n_samples"]
     more = _OF_ESTIMATES if spec.precision is not None else ()
     rows = rows_of(folder, [*_KEY, *columns, *more])
-    failed = rows[rows.status != "ok"][["status", "error_type", "error"]].fillna("")
+    failed = rows.loc[rows.status != "ok", ["status", "error_type", "error"]]
+    failed = failed.astype(object).fillna("")
     counted = failed.value_counts()
     setups, capped = _standing(spec, rows)
     return CampaignStatus(
@@ -196,7 +205,7 @@ def _standing(
             _setup_key(key): [
                 dict(zip(map(str, part), row, strict=True)) for row in part.itertuples(index=False)
             ]
-            for key, part in rows.groupby(list(_KEY), dropna=False)
+            for key, part in rows.groupby(list(_KEY), dropna=False, observed=True)
         }
         rounds = Rounds(grids, precision, lambda s: held.get(s.key, []), keep_failed=True)
         counted = [(grid, *rounds.count(grid.setup)) for grid in grids]
@@ -212,7 +221,7 @@ def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGri
             set(zip(part.ber[part.status == "ok"], part.seed[part.status == "ok"], strict=True)),
             set(zip(part.ber[part.status != "ok"], part.seed[part.status != "ok"], strict=True)),
         )
-        for key, part in rows.groupby(list(_KEY), dropna=False)
+        for key, part in rows.groupby(list(_KEY), dropna=False, observed=True)
     }
     found = []
     for grid in grids:

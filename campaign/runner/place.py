@@ -140,6 +140,11 @@ def publish(folder: Path, paths: Sequence[Path]) -> str | None:
     return str(url)
 
 
+def origin_of(folder: Path) -> Place:
+    """The URL that a folder was copied from to be read, else the folder."""
+    return str(_about(folder).get("url", "")) or folder
+
+
 def _about(folder: Path) -> dict[str, object]:
     try:
         return dict(json.loads((folder / ABOUT).read_text("utf-8")))

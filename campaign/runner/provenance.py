@@ -1,4 +1,4 @@
-"""Which code, on which machine, with which versions."""
+"""Which code, on which machine, with which versions, in which session."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import os
 import platform
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import campaign
+from campaign.runner.folder import text_digest
+from campaign.spec.identity import Digests, canonical
 
 PACKAGES = (
     "ray",
@@ -52,6 +57,17 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
+    }
+
+
+def session_of(resolved: Mapping[str, Any], digests: Digests) -> dict[str, Any]:
+    """What is kept of a run that begins now."""
+    return {
+        "session": uuid.uuid4().hex[:12],
+        "started_at": time.time(),
+        "spec_sha256": text_digest(canonical(resolved)),
+        "digests": {"dataset": digests.dataset, "models": dict(digests.models)},
+        **environment(),
     }
 
 

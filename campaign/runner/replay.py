@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.errors import SpecError
+from campaign.errors import SetupError, SpecError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.checkpoints import checkpoints_of
 from campaign.runner.code import check_code
 from campaign.runner.folder import ResultsFolder
+from campaign.runner.place import origin_of
 from campaign.runner.provenance import code_version
-from campaign.runner.trainings import checkpoint_folder
 from campaign.spec.campaign import CampaignSpec
-from campaign.spec.expand import expand
+from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import Setup, SetupPoints, held_point
 from campaign.spec.identity import identify
 from campaign.spec.trained import job_of
-from campaign.training.checkpoint import load
 from campaign.trial.worker import TrialWork
 
 
@@ -44,7 +44,7 @@ def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     Args:
         folder: The results.
         trial_id: The trial, or a beginning of its id.
-        allow_code: Build models from code that is not ours; a folder alone runs none.
+        allow_code: Build the trial's model from code that is not ours; a folder alone runs none.
 
     Raises:
         SpecError: If the results have no such trial, or their spec no longer stands for it.
@@ -60,8 +60,9 @@ def replay(folder: Path, trial_id: str, *, allow_code: bool = False) -> Replay:
     if raw is None:
         raise SpecError(f"{folder}: no spec.resolved.json beside the rows, so nothing to replay")
     spec = CampaignSpec.model_validate(raw)
-    check_code((grid.setup for grid in expand(spec)), allowed=allow_code)
-    setup = _setup_of(spec, held, folder)
+    grids = [grid for grid in expand(spec) if grid.setup.model_name == held["model"]]
+    check_code((grid.setup for grid in grids), allowed=allow_code)
+    setup = _setup_of(grids, held, folder)
     point = held_point(setup, held["trial_id"], held["ber"], held["seed"])
     assets = load_assets([SetupPoints(setup, (point,))], lambda text: None)
     assets |= _trained(spec, setup, folder)
@@ -81,8 +82,11 @@ def _trained(spec: CampaignSpec, setup: Setup, folder: Path) -> dict[str, object
     """The trained network that the setup needs, if it does, by its key."""
     if setup.training is None:
         return {}
-    place = checkpoint_folder(spec, ResultsFolder(folder))
-    return {setup.training.asset: load(place, job_of(setup))}
+    checkpoints = checkpoints_of(spec, origin_of(folder))
+    trained = checkpoints.finished(job_of(setup))
+    if trained is None:
+        raise SetupError(f"{checkpoints.label}: has no network of {setup.label}; train it first")
+    return {setup.training.asset: trained}
 
 
 def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:
@@ -96,8 +100,7 @@ def find_row(rows: list[dict[str, Any]], trial_id: str) -> dict[str, Any]:
     raise SpecError(f"{trial_id}: no such trial; see the column trial_id of campaign export")
 
 
-def _setup_of(spec: CampaignSpec, held: dict[str, Any], folder: Path) -> Setup:
-    alike = [g for g in expand(spec) if g.setup.model_name == held["model"]]
+def _setup_of(alike: list[SetupGrid], held: dict[str, Any], folder: Path) -> Setup:
     if alike:
         grids = identify(alike, digests_of(alike, lambda text: None))
         for grid in grids:

@@ -12,7 +12,6 @@ from campaign.runner.precision import precision_in
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from campaign.analysis.order import Order
     from campaign.analysis.page.section import Maker
@@ -42,10 +41,9 @@ def make_report(
         SpecError: If a folder of `against` cannot be compared with this one.
     """
     from campaign.analysis.report import report_of
-    from campaign.analysis.rows import as_trials
-    from campaign.engines.stores.reader import read_results
+    from campaign.runner.trials import trials_in
 
-    trials, order = as_trials(read_results(folder)), order_of(folder)
+    trials, order = trials_in(folder), order_of(folder)
     wanted, origin = precision_in(folder), origin_of(folder)
     published = claims_of(folder, trials, interval)
     try:
@@ -155,17 +153,20 @@ def origin_of(folder: Path) -> Origin:
     )
 
 
-def curves_of(rows: pa.Table, precision: Precision | None = None) -> pd.DataFrame:
-    """One row for each curve and BER; `precision` is what decided how many trials there are."""
-    from campaign.analysis.curves import curves
+def curves_of(trials: pd.DataFrame, precision: Precision | None = None) -> pd.DataFrame:
+    """One row for each curve and BER of what `runner.trials` gives.
 
-    return curves(rows, precision=precision)
+    `precision` is what decided how many trials there are.
+    """
+    from campaign.analysis import curves
+
+    return curves.curves_of(trials, precision=precision)
 
 
-def told_curves(rows: pa.Table, precision: Precision | None = None) -> pd.DataFrame:
+def told_curves(trials: pd.DataFrame, precision: Precision | None = None) -> pd.DataFrame:
     """The curves, each with the BER at which accuracy has dropped by 1 and by 5 points."""
     from campaign.analysis.rows import CURVE_KEYS
-    from campaign.analysis.tolerance import tolerated_ber
+    from campaign.analysis.tolerance import tolerance_of
 
-    tolerated = tolerated_ber(rows)[[*CURVE_KEYS, "ber_at_1pt", "ber_at_5pt"]]
-    return curves_of(rows, precision).merge(tolerated, on=list(CURVE_KEYS), how="left")
+    tolerated = tolerance_of(trials)[[*CURVE_KEYS, "ber_at_1pt", "ber_at_5pt"]]
+    return curves_of(trials, precision).merge(tolerated, on=list(CURVE_KEYS), how="left")

@@ -96,7 +96,7 @@ class TrainResult:
 
     Args:
         results: The results folder.
-        checkpoints: Where the trained networks are.
+        checkpoints: The folder or URL of the trained networks.
         total: Trainings of the spec.
         cached: Those that had ended before.
         trained: Those that have ended now.
@@ -106,7 +106,7 @@ class TrainResult:
     """
 
     results: Path
-    checkpoints: Path
+    checkpoints: Path | str
     total: int = 0
     cached: int = 0
     trained: int = 0

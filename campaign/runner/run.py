@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,13 @@ from campaign.engines.executors.fits import Fit
 from campaign.records import TrialRecord
 from campaign.runner.afterwards import Afterwards, ending_of
 from campaign.runner.assets import digests_of, load_assets
+from campaign.runner.checkpoints import checkpoints_of
 from campaign.runner.choose import make_executor, make_tracker, results_place
 from campaign.runner.code import check_code
-from campaign.runner.folder import ResultsFolder, text_digest
+from campaign.runner.folder import ResultsFolder
 from campaign.runner.place import open_store, opened
 from campaign.runner.precision import precision_of
-from campaign.runner.provenance import code_version, environment
+from campaign.runner.provenance import code_version, session_of
 from campaign.runner.result import Job, Listener, RunOptions, RunResult, TrainResult
 from campaign.runner.rounds import Rounds, rows_by_setup
 from campaign.runner.seen import Seen
@@ -30,7 +30,7 @@ from campaign.runner.telling import Telling
 from campaign.runner.trainer import Split, Trainer
 from campaign.spec.expand import SetupGrid, expand
 from campaign.spec.grid import SetupPoints
-from campaign.spec.identity import Digests, campaign_identity, canonical, identify
+from campaign.spec.identity import campaign_identity, identify
 from campaign.trial.worker import TrialWork
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class _Run:
     ) -> None:
         self.job, self.spec, self.options, self.listener = job, job.spec, options, listener
         self.folder, self.store, self.signals = folder, store, signals
+        self.checkpoints = checkpoints_of(job.spec, results_place(job.spec, options.results))
         self.result = RunResult(folder.path)
         self.tracker: BackgroundTracker
         self.rounds: Rounds | None = None
@@ -126,7 +127,9 @@ class _Run:
         """The trainings and what tells of them."""
         grids, session = self._identified()
         self.tracker = self._tracker()
-        self.trainer = Trainer(self.spec, self.folder, self.listener, self.tracker)
+        self.trainer = Trainer(
+            self.spec, self.folder, self.checkpoints, self.listener, self.tracker
+        )
         fits = self.trainer.split([SetupPoints(grid.setup, ()) for grid in grids]).fits
         held = self.trainer
         self.listener.note(f"{held.total} trainings: {held.cached} done, {len(fits)} to run")
@@ -135,7 +138,7 @@ class _Run:
         self.folder.add_session({**session, **self._ended()})
         failures = {label: failure.error for label, failure in held.failed.items()}
         found = (held.total, held.cached, held.done, failures, self.signals.received)
-        result = TrainResult(self.folder.path, held.folder, *found)
+        result = TrainResult(self.folder.path, held.checkpoints.place, *found)
         patience = LAST_WORD if result.signal is None else LAST_WORD_AFTER_SIGNAL
         if self.tracker.uri and held.total:
             self.tracker.finish(ending_of(result.exit_code), (), timeout=patience)
@@ -189,7 +192,7 @@ class _Run:
         foreign = 0 if self.folder.lock.exists() else self._foreign_rows(grids)
         self.folder.check_identity(campaign_identity(grids, digests), foreign)
         self.folder.write_spec(self.job.text, self.job.resolved)
-        session = _session(self.job, digests)
+        session = session_of(self.job.resolved, digests)
         self.folder.add_session(session)
         return grids, session
 
@@ -246,7 +249,9 @@ class _Run:
 
     def _loaded(self, tasks: list[SetupPoints]) -> tuple[Split, dict[str, object]]:
         """What waits for trainings and what does not, and what workers read."""
-        self.trainer = Trainer(self.spec, self.folder, self.listener, self.tracker)
+        self.trainer = Trainer(
+            self.spec, self.folder, self.checkpoints, self.listener, self.tracker
+        )
         split = self.trainer.split(tasks)
         return split, {**load_assets(tasks, self.listener.note), **split.assets}
 
@@ -287,13 +292,3 @@ class _Run:
             self.result.written = after.report()
         patience = LAST_WORD_AFTER_SIGNAL if signalled else LAST_WORD
         after.tell(self.tracker, self.result, patience=patience)
-
-
-def _session(job: Job, digests: Digests) -> dict[str, Any]:
-    return {
-        "session": uuid.uuid4().hex[:12],
-        "started_at": time.time(),
-        "spec_sha256": text_digest(canonical(job.resolved)),
-        "digests": {"dataset": digests.dataset, "models": dict(digests.models)},
-        **environment(),
-    }

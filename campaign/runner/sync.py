@@ -11,6 +11,7 @@ from campaign.runner.folder import ResultsFolder
 from campaign.runner.history import status_of
 from campaign.runner.precision import precision_of
 from campaign.runner.report import told_curves
+from campaign.runner.trials import trials_in
 from campaign.spec.campaign import CampaignSpec
 
 if TYPE_CHECKING:
@@ -26,18 +27,14 @@ def sync_folder(folder: Path) -> tuple[str, int]:
     Raises:
         SetupError: If there are no rows, or MLflow cannot be reached.
     """
-    import pyarrow.compute as pc
-
-    from campaign.engines.stores.reader import read_results
-
     held = ResultsFolder(folder)
     resolved = held.read_json(held.resolved)
     if resolved is None:
         raise SetupError(f"{folder}: no spec.resolved.json there; is it a results folder?")
     spec = CampaignSpec.model_validate(resolved)
-    rows = read_results(folder)
-    tracker = mlflow_tracker(spec, held, resolved, ended=pc.max(rows["finished_at"]).as_py())
-    found = tracker.sync(told_curves(rows, precision_of(spec)), _ending(folder), held.artifacts())
+    trials = trials_in(folder)
+    tracker = mlflow_tracker(spec, held, resolved, ended=float(trials["finished_at"].max()))
+    found = tracker.sync(told_curves(trials, precision_of(spec)), _ending(folder), held.artifacts())
     return tracker.uri, found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from campaign.errors import CampaignError
 from campaign.runner.live import SignOfLife
 from campaign.runner.report import curves_of
+from campaign.runner.trials import trials_of
 
 if TYPE_CHECKING:
     from campaign.analysis.sequential import Precision
@@ -57,7 +58,7 @@ class Telling:
         now = time.monotonic()
         if self.tracker.uri and now - self._told >= max(TELL_EVERY, 20 * self._cost):
             try:
-                self.tracker.log(curves_of(self.store.read(), self.precision))
+                self.tracker.log(curves_of(trials_of(self.store), self.precision))
             except CampaignError as error:
                 self.tracker.trouble = str(error)
             self._told = time.monotonic()

@@ -7,25 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit, FitOutcome
 from campaign.engines.trackers.base import TrainingCurve
 from campaign.errors import SetupError
 from campaign.records import Failure
+from campaign.runner.checkpoints import Checkpoints
 from campaign.runner.folder import ResultsFolder
 from campaign.runner.training_log import State, TrainingLog, TrainingStatus
-from campaign.runner.trainings import (
-    Training,
-    checkpoint_folder,
-    finished,
-    training_curve,
-    trainings_of,
-)
+from campaign.runner.trainings import Training, training_curve, trainings_of
 from campaign.sources import Images
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.grid import Setup, SetupPoints
+from campaign.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from campaign.training.job import EpochMetrics, FitJob, Trained
@@ -58,23 +53,28 @@ class TrainingWork:
 
     Args:
         job: What to train.
-        folder: Where checkpoints are.
+        checkpoints: Where they are kept.
         threads: Of the CPU.
         use_gpu: Compute on the CUDA device that is seen, if one is.
         grace_seconds: How long an epoch may still take once a stop is asked for.
+        team: The process of several that this is.
     """
 
     job: FitJob
-    folder: Path
+    checkpoints: Checkpoints
     threads: int
     use_gpu: bool
     grace_seconds: float = GRACE_SECONDS
+    team: Team = ALONE
+
+    def member(self, rank: int, size: int, device: str) -> TrainingWork:
+        """See `campaign.engines.executors.fits.FitWork`."""
+        return replace(self, team=Team(rank, size, device))
 
     def run(self, report: Callable[[object], None], stopping: Callable[[], bool]) -> FitOutcome:
         """See `campaign.engines.executors.fits.FitWork`."""
         import torch
 
-        from campaign.training.checkpoint import load
         from campaign.training.loop import fit
 
         def tell(metrics: EpochMetrics) -> None:
@@ -82,16 +82,21 @@ class TrainingWork:
             if stopping():
                 raise _Stopped
 
-        device = "cuda" if self.use_gpu and torch.cuda.is_available() else "cpu"
+        lone = "cuda" if self.use_gpu and torch.cuda.is_available() else "cpu"
+        device, checkpoints = self.team.device or lone, self.checkpoints
         held, grace = torch.get_num_threads(), _Grace(stopping, self.grace_seconds)
-        fit_there = partial(fit, device=device, threads=self.threads)
+        fit_there = partial(fit, device=device, threads=self.threads, team=self.team)
         try:
-            fit_there(self.job, self.folder, report=tell, pause=grace.check)
+            kept = checkpoints.finished(self.job) if self.team.leads else None
+            if not self.team.told(kept is not None):
+                fit_there(self.job, checkpoints.bench, report=tell, pause=grace.check)
         except _Stopped:
             return FitOutcome()
         finally:
             torch.set_num_threads(held)
-        return outcome_of_result(load(self.folder, self.job))
+        if not self.team.leads:
+            return FitOutcome()
+        return outcome_of_result(kept or checkpoints.keep(self.job))
 
 
 class _Stopped(BaseException):
@@ -143,15 +148,21 @@ class Trainer:
     Args:
         spec: The campaign.
         folder: Its results.
+        checkpoints: Where trained networks are kept.
         listener: Told of what is begun and of epochs.
         diary: Told all epochs of a training when it has ended or an epoch has.
     """
 
     def __init__(
-        self, spec: CampaignSpec, folder: ResultsFolder, listener: Watcher, diary: Diary
+        self,
+        spec: CampaignSpec,
+        folder: ResultsFolder,
+        checkpoints: Checkpoints,
+        listener: Watcher,
+        diary: Diary,
     ) -> None:
         self.spec, self.listener, self.diary = spec, listener, diary
-        self.folder, self.log = checkpoint_folder(spec, folder), TrainingLog(folder)
+        self.checkpoints, self.log = checkpoints, TrainingLog(folder)
         self.total = self.cached = self.done = 0
         """Trainings of the tasks; those that had ended well before; those that have in this run."""
         self.failed: dict[str, Failure] = {}
@@ -166,7 +177,7 @@ class Trainer:
         found = Split([task for task in tasks if task.setup.training is None], {}, [])
         for training in trainings_of(task.setup for task in tasks):
             waiting = tuple(task for task in tasks if task.setup in training.setups)
-            trained = finished(self.folder, training.job)
+            trained = self.checkpoints.finished(training.job)
             told = _Told(training, self)
             self.total += 1
             if trained is not None and trained.status != "diverged":
@@ -185,9 +196,10 @@ class Trainer:
         """The training for an executor."""
         chosen = self.spec.training
         assert chosen is not None
-        work = TrainingWork(training.job, self.folder, chosen.cpus, chosen.gpus != 0)
+        work = TrainingWork(training.job, self.checkpoints, chosen.cpus, chosen.gpus != 0)
         tasks = tuple(task for task in waiting if task.points)
-        return Fit(training.key, training.label, work, told, tasks, chosen.cpus, chosen.gpus)
+        size = (chosen.cpus, chosen.gpus, chosen.workers)
+        return Fit(training.key, training.label, work, told, tasks, *size)
 
 
 class _Told:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from campaign.runner.assets import digests_of
-from campaign.runner.folder import ResultsFolder
+from campaign.runner.checkpoints import Checkpoints, State, checkpoints_of
+from campaign.runner.place import Place
 from campaign.runner.plan import CPU_RATE, GPU_RATE
-from campaign.runner.trainings import checkpoint_folder, training_label
+from campaign.runner.trainings import training_label
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
 from campaign.spec.grid import Setup
 from campaign.spec.identity import identify
 from campaign.spec.trained import job_of
-from campaign.training.checkpoint import result_path, running_path
 from campaign.training.job import trained_part
-
-State = Literal["to do", "begun", "done"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class TrainingPlan:
             forward, the rates are assumed.
         state: ``done`` if its checkpoint is there, ``begun`` if an epoch of it is.
         setups: How many setups wait for it.
+        workers: Processes that share each batch.
     """
 
     label: str
@@ -45,26 +42,28 @@ class TrainingPlan:
     seconds: float | None
     state: State
     setups: int
+    workers: int = 1
 
 
-def plan_trainings(spec: CampaignSpec, results: Path) -> tuple[TrainingPlan, ...]:
+def plan_trainings(spec: CampaignSpec, results: Place) -> tuple[TrainingPlan, ...]:
     """Every training of a spec once, in the order of its setups.
 
     Checkpoints and data are read, for their digests, only where trained networks are kept already.
 
     Raises:
-        SetupError: If these files are missing.
+        SpecError: If ``training.cache`` is a URL that cannot be one.
+        SetupError: If these files are missing, or the URL cannot be read.
     """
     if spec.training is None:
         return ()
-    grids, folder = expand(spec), checkpoint_folder(spec, ResultsFolder(results))
-    if folder.is_dir() and any(folder.iterdir()):
+    grids, checkpoints = expand(spec), checkpoints_of(spec, results)
+    if names := checkpoints.names():
         grids = identify(grids, digests_of(grids, lambda text: None))
     shared: dict[tuple[object, ...], list[Setup]] = {}
     for setup in (grid.setup for grid in grids):
         if setup.training is not None:
             shared.setdefault(_key(setup), []).append(setup)
-    return tuple(_plan(spec, held, folder) for held in shared.values())
+    return tuple(_plan(spec, held, checkpoints, names) for held in shared.values())
 
 
 def _key(setup: Setup) -> tuple[object, ...]:
@@ -74,7 +73,9 @@ def _key(setup: Setup) -> tuple[object, ...]:
     return (setup.model_name, methods, dtype, held and (held.recipe.digest, held.seed))
 
 
-def _plan(spec: CampaignSpec, setups: Sequence[Setup], folder: Path) -> TrainingPlan:
+def _plan(
+    spec: CampaignSpec, setups: Sequence[Setup], checkpoints: Checkpoints, names: frozenset[str]
+) -> TrainingPlan:
     setup, held = setups[0], setups[0].training
     assert held is not None
     assert spec.training is not None
@@ -84,7 +85,7 @@ def _plan(spec: CampaignSpec, setups: Sequence[Setup], folder: Path) -> Training
         steps = max(size - recipe.validation_images, 0) // recipe.batch_size
         images = recipe.epochs * steps * recipe.batch_size
     on_gpu = spec.training.gpus not in ("auto", 0)
-    rate = GPU_RATE if on_gpu else CPU_RATE * spec.training.cpus
+    rate = held.workers * (GPU_RATE if on_gpu else CPU_RATE * spec.training.cpus)
     seconds = None if images is None or macs is None else 3 * macs * images / rate
     return TrainingPlan(
         training_label(setup),
@@ -92,13 +93,7 @@ def _plan(spec: CampaignSpec, setups: Sequence[Setup], folder: Path) -> Training
         recipe.epochs,
         images,
         seconds,
-        _state(setup, folder) if held.digest else "to do",
+        checkpoints.state(job_of(setup), names) if held.digest else "to do",
         len(setups),
+        held.workers,
     )
-
-
-def _state(setup: Setup, folder: Path) -> State:
-    job = job_of(setup)
-    if result_path(folder, job).is_file():
-        return "done"
-    return "begun" if running_path(folder, job).is_file() else "to do"

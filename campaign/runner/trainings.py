@@ -1,21 +1,17 @@
-"""The trainings that trials wait for: which there are, where they are kept, what they say."""
+"""The trainings that trials wait for: which there are, what they say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.engines.trackers.base import TrainingCurve
-from campaign.errors import SetupError
-from campaign.runner.folder import ResultsFolder
-from campaign.spec.campaign import CampaignSpec
 from campaign.spec.grid import Setup
 from campaign.spec.trained import job_of
 
 if TYPE_CHECKING:
-    from campaign.training.job import EpochMetrics, FitJob, Trained
+    from campaign.training.job import EpochMetrics, FitJob
 
 
 @dataclass(frozen=True)
@@ -63,33 +59,6 @@ def training_label(setup: Setup) -> str:
     parts = [setup.model_name, "+".join(method.label for method in trained)]
     parts += [setup.dtype.label] if any(method.fits_format for method in trained) else []
     return " · ".join([*parts, f"train_seed={setup.train_seed}"])
-
-
-def checkpoint_folder(spec: CampaignSpec, folder: ResultsFolder) -> Path:
-    """Where trained networks are kept.
-
-    Raises:
-        SetupError: If the spec names a place that is no folder.
-    """
-    cache = None if spec.training is None else spec.training.cache
-    if cache is None:
-        return folder.path / "checkpoints"
-    if "://" in cache:
-        raise SetupError(
-            f"training.cache: got {cache!r}; allowed: a folder that all nodes see (mount the store)"
-        )
-    return Path(cache)
-
-
-def finished(folder: Path, job: FitJob) -> Trained | None:
-    """What a training gave, None where it has not ended.
-
-    Raises:
-        SetupError: If its file is damaged or belongs to another training.
-    """
-    from campaign.training.checkpoint import load, result_path
-
-    return load(folder, job) if result_path(folder, job).is_file() else None
 
 
 def training_curve(training: Training, metrics: Sequence[EpochMetrics]) -> TrainingCurve:

@@ -234,7 +234,7 @@ class EngineSpec(Section):
         "fast takes every short cut that gives the same answers up to the order of sums; "
         "reference computes each trial plainly, to compare.",
     )
-    batch_seconds: Seconds = execution(3.0, "How long one batch of trials should take.")
+    batch_seconds: Seconds = execution(5.0, "How long one batch of trials should take.")
     max_attempts: Count = execution(3, "Deaths of its worker before a trial is given up.")
     patience_seconds: Seconds = execution(
         300.0, "Silence of a busy worker after which it is asked whether it lives."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from campaign.registry import nearest
 from campaign.spec.campaign import CampaignSpec, Stack
 from campaign.spec.expand import Path
-from campaign.spec.training import TrainingSpec
+from campaign.spec.training import GivenRecipe, TrainingSpec
 
 Problem = tuple[Path, str]
 
@@ -40,6 +40,7 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
         yield ("training",), "no method of the grid trains its network; leave it out or add one"
     if isinstance(chosen.recipe, str):
         yield from _unknown(chosen, chosen.recipe, ("training", "recipe"))
+    yield from _workers(chosen)
     if spec.fold_batchnorm:
         yield (
             ("fold_batchnorm",),
@@ -51,6 +52,29 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
             ("training", "dataset"),
             f"got {chosen.dataset.value.label}, the images that trials are judged on; "
             "allowed: another split, such as {split: train}",
+        )
+
+
+def _workers(chosen: TrainingSpec) -> Iterator[Problem]:
+    """Batches that the workers of a training cannot share, and shares of a GPU."""
+    given: dict[Path, GivenRecipe] = {
+        ("training", "recipes", name): recipe for name, recipe in chosen.recipes.items()
+    }
+    if not isinstance(chosen.recipe, str):
+        given["training", "recipe"] = chosen.recipe
+    for path, recipe in given.items():
+        size = recipe.value.batch_size
+        if size % chosen.workers:
+            yield (
+                (*path, "batch_size"),
+                f"got {size}; allowed: a multiple of training.workers ({chosen.workers}), who "
+                "share each batch equally",
+            )
+    if chosen.workers > 1 and chosen.gpus != "auto" and chosen.gpus % 1:
+        yield (
+            ("training", "gpus"),
+            f"got {chosen.gpus:g}; allowed with {chosen.workers} workers: auto or a whole number, "
+            "for each has GPUs of its own",
         )
 
 

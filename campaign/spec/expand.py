@@ -138,7 +138,8 @@ def trainings_of(spec: CampaignSpec, stack: tuple[Method, ...]) -> list[Training
     called = name or (chosen.recipe if isinstance(chosen.recipe, str) else "")
     source = chosen.dataset
     title = source.title or source.value.label
-    return [Training(called, recipe, title, source.value, seed) for seed in chosen.seeds]
+    plain = Training(called, recipe, title, source.value, 0, workers=chosen.workers)
+    return [dataclasses.replace(plain, seed=seed) for seed in chosen.seeds]
 
 
 def recipe_name(methods: Iterable[Method]) -> str | None:

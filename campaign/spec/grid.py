@@ -140,6 +140,11 @@ class Setup:
         return (*held, self.fault_name, self.targets.label, seed)
 
     @property
+    def answers_asset(self) -> str:
+        """Under which key workers find what it answers without faults, where one handed it on."""
+        return f"answers:{self.setup_id}"
+
+    @property
     def train_seed(self) -> int | None:
         """The seed of its training, None where there is none."""
         return None if self.training is None else self.training.seed

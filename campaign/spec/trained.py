@@ -24,6 +24,7 @@ class Training:
         dataset: Where it comes from.
         seed: Of the training.
         digest: sha256 (hex) of all that decides the trained weights; empty until digests are known.
+        workers: Processes that share each batch.
     """
 
     recipe_name: str
@@ -32,6 +33,7 @@ class Training:
     dataset: DatasetSource
     seed: int
     digest: str = ""
+    workers: int = 1
 
     @property
     def asset(self) -> str:
@@ -50,6 +52,7 @@ def with_digest(setup: Setup, *, model: str, dataset: str) -> Setup:
         methods=trained_part(setup.stack),
         fmt=setup.dtype,
         seed=setup.training.seed,
+        workers=setup.training.workers,
     )
     return replace(setup, training=replace(setup.training, digest=digest))
 
@@ -64,4 +67,13 @@ def job_of(setup: Setup) -> FitJob:
     if held is None or not held.digest:
         raise ValueError(f"{setup.label}: it has no training, or its digest is not known yet")
     fmt = setup.dtype if any(method.fits_format for method in methods) else None
-    return FitJob(setup.model, held.dataset, held.recipe, methods, fmt, held.seed, held.digest)
+    return FitJob(
+        setup.model,
+        held.dataset,
+        held.recipe,
+        methods,
+        fmt,
+        held.seed,
+        held.digest,
+        held.workers,
+    )

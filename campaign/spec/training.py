@@ -64,6 +64,7 @@ RecipeOrName = Annotated[
 ]
 TrainSeeds = Annotated[Sequence[int], PlainValidator(axes.seed_axis), WithJsonSchema(forms.SEED)]
 Cpus = Annotated[int, Field(ge=1), NotBool]
+Workers = Annotated[int, Field(ge=1), NotBool]
 Gpus = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBool]
 
 
@@ -83,11 +84,14 @@ class TrainingSpec(Section):
         validate_default=True,
     )
     cache: str | None = execution(
-        None, "Folder of the trained networks; null is checkpoints in the results."
+        None, "Folder or URL of the trained networks; null is checkpoints in the results."
     )
-    cpus: Cpus = execution(1, "CPUs and threads of one training.")
+    workers: Workers = identity(
+        1, "Processes that share each batch of a training; more than 1 needs the executor ray."
+    )
+    cpus: Cpus = execution(1, "CPUs and threads of each worker of a training.")
     gpus: Gpus | Literal["auto"] = execution(
-        "auto", "GPUs of one training, fractions allowed; auto is 1 where there is a GPU, else 0."
+        "auto", "GPUs of each worker, fractions for a lone one; auto is 1 where there is one."
     )
 
     def recipe_named(self, name: str | None) -> Recipe | None:

@@ -13,6 +13,7 @@ from campaign.sources import Images, Preprocess
 from campaign.sources.pixels import normalise
 from campaign.training.augment import augmented
 from campaign.training.recipe import Recipe
+from campaign.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +28,10 @@ class TrainingData:
         recipe: Says batch size, augmentation and how many are held out.
         seed: Of order and augmentation. What is held out is the same for each seed.
         device: Where batches go.
+        team: Who shares each batch; each augments its share itself.
 
     Raises:
-        ValueError: If nothing is left to train on.
+        ValueError: If nothing is left to train on, or batches cannot be shared.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class TrainingData:
         *,
         seed: int,
         device: torch.device,
+        team: Team = ALONE,
     ) -> None:
         count, held_out = len(images.labels), recipe.validation_images
         if held_out >= count:
@@ -52,6 +55,7 @@ class TrainingData:
         self._images, self._preprocess = images, preprocess
         self._recipe, self._seed, self._device = recipe, seed, device
         self.batch_size = min(recipe.batch_size, count - held_out)
+        self._team, self._share = team, team.share(self.batch_size)
 
     @property
     def steps(self) -> int:
@@ -64,19 +68,25 @@ class TrainingData:
         return int(self._images.labels.max()) + 1
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, all of one size, fixed by the seed and the epoch."""
+        """Its share of the batches of an epoch, all of one size, fixed by seed and epoch."""
         generator = torch.Generator().manual_seed(derived_seed(self._seed, "order", epoch))
         order = self._kept[torch.randperm(len(self._kept), generator=generator).numpy()]
         for place in range(self.steps):
-            chosen = order[place * self.batch_size :][: self.batch_size]
+            chosen = order[place * self.batch_size :][self._share]
             pixels = torch.from_numpy(self._images.pixels[chosen])
-            seed = derived_seed(self._seed, "augment", epoch, place)
+            seed = derived_seed(self._seed, "augment", epoch, place, *self._who)
             yield self._batch(augmented(pixels, self._recipe.augment, seed), chosen)
 
     def validation(self) -> Iterator[Batch]:
-        """The images held out, as they are, in batches."""
-        for start in range(0, len(self._held_out), self.batch_size):
+        """Its share of the images held out, as they are, in batches."""
+        mine = self._team.rank * self.batch_size
+        for start in range(mine, len(self._held_out), self._team.size * self.batch_size):
             yield self._plain(self._held_out[start : start + self.batch_size])
+
+    @property
+    def _who(self) -> tuple[int, ...]:
+        """What tells its draws from those of the leader."""
+        return () if self._team.leads else (self._team.rank,)
 
     def sample(self, count: int) -> Batch:
         """The first `count` training images, or all, as they are."""

@@ -35,6 +35,7 @@ class FitJob:
         fmt: The number format, None where no method `fits_format`.
         seed: Of order, augmentation, initialisation and all that methods draw.
         digest: sha256 (hex) of all that decides the result, by `fit_digest`.
+        workers: Processes that share each batch; their sums are rounded otherwise than that of one.
     """
 
     model: ModelSource
@@ -44,6 +45,7 @@ class FitJob:
     fmt: NumberFormat | None
     seed: int
     digest: str
+    workers: int = 1
 
     @property
     def name(self) -> str:
@@ -115,6 +117,7 @@ def fit_digest(
     methods: Iterable[Method],
     fmt: NumberFormat | None,
     seed: int,
+    workers: int = 1,
 ) -> str:
     """sha256 (hex) of all that decides a training.
 
@@ -128,6 +131,7 @@ def fit_digest(
         methods: As there.
         fmt: As there; may be given where it does not count.
         seed: As there.
+        workers: As there.
     """
     methods = tuple(methods)
     named = [
@@ -135,4 +139,5 @@ def fit_digest(
         for method in methods
     ]
     label = fmt.label if fmt is not None and any(m.fits_format for m in methods) else None
-    return combined_digest("training", SEMANTICS, model, dataset, recipe.digest, named, label, seed)
+    told = ["training", SEMANTICS, model, dataset, recipe.digest, named, label, seed]
+    return combined_digest(*told, *([] if workers == 1 else [workers]))

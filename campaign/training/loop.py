@@ -26,7 +26,8 @@ from campaign.training.early import best_epoch, exhausted
 from campaign.training.fittings import Fittings
 from campaign.training.job import EpochMetrics, FitJob, FittedResult, Materials, Status, Trained
 from campaign.training.rates import rate_factor
-from campaign.training.recipe import Sgd
+from campaign.training.start import network_of, optimizer_of, read_materials
+from campaign.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +45,8 @@ def fit(
     report: Report | None = None,
     pause: Pause | None = None,
     materials: Materials | None = None,
-) -> FittedResult:
+    team: Team = ALONE,
+) -> FittedResult | None:
     """Train, or go on where an earlier call was killed; nothing is done where the result is there.
 
     The result is the same to the bit whether it was killed or not, for one device and number of
@@ -60,21 +62,20 @@ def fit(
         pause: Called after each batch; what it raises ends the training too, and a later call does
             the epoch anew.
         materials: What the sources of the job would give; None reads them.
+        team: The processes that train it together, of which each makes this call.
+
+    Returns:
+        What became of it; None on those of a team that do not lead.
 
     Raises:
         ValueError: If the network, the data and the methods do not fit each other.
         SetupError: If a file is missing, is damaged or belongs to another training.
     """
-    if not result_path(folder, job).exists():
+    if not team.told(result_path(folder, job).exists()):
         materials = materials or read_materials(job)
         with conditions(threads):
-            Training(job, materials, torch.device(device), pause).run(folder, report)
-    return told_result(folder, job)
-
-
-def read_materials(job: FitJob) -> Materials:
-    """What the sources of a job give."""
-    return Materials(job.model.state(), job.dataset.images(job.model.preprocess))
+            Training(job, materials, torch.device(device), pause, team).run(folder, report)
+    return told_result(folder, job) if team.leads else None
 
 
 class Diverged(Exception):
@@ -89,6 +90,7 @@ class Training:
         materials: The network's weights and the images.
         device: Where.
         pause: Called after each batch.
+        team: The processes that train it together.
     """
 
     def __init__(
@@ -97,14 +99,20 @@ class Training:
         materials: Materials,
         device: torch.device,
         pause: Pause | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.job, self.recipe, self.device = job, job.recipe, device
+        self.job, self.recipe, self.device, self.team = job, job.recipe, device, team
         self.pause = pause or (lambda: None)
         self.data = TrainingData(
-            materials.images, job.model.preprocess, job.recipe, seed=job.seed, device=device
+            materials.images,
+            job.model.preprocess,
+            job.recipe,
+            seed=job.seed,
+            device=device,
+            team=team,
         )
         self.fittings = Fittings(job.methods)
-        self.module = _network(job, materials, fresh=self.fittings.fresh).to(device)
+        self.module = network_of(job, materials, fresh=self.fittings.fresh).to(device)
         self.names = list(self.module.state_dict())
         self._refuse_other_classes()
         self.context = Context(
@@ -116,18 +124,21 @@ class Training:
             sample=self.data.sample,
             generator=torch.Generator(),
             epochs=job.recipe.epochs,
+            backward=self._backward,
         )
         self._seed("prepare")
         self.fittings.prepare(self.module, self.context)
         self.parameters = self.fittings.parameters(self.module)
-        self.optimizer = self._optimizer()
+        self.optimizer = optimizer_of(job.recipe, self.parameters)
         self.criterion = torch.nn.CrossEntropyLoss(label_smoothing=job.recipe.label_smoothing)
         self.metrics: tuple[EpochMetrics, ...] = ()
         self.best: dict[str, Tensor] | None = None
 
     def run(self, folder: Path, report: Report | None) -> None:
         """Train to the end and put the result into `folder`."""
-        self._resume(load_running(folder, self.job))
+        leads = self.team.leads
+        self._resume(self.team.told(load_running(folder, self.job) if leads else None))
+        self.team.aligned(self.module.state_dict().values())
         status: Status = "finished"
         kept = self._state()
         while len(self.metrics) < self.recipe.epochs:
@@ -141,10 +152,12 @@ class Training:
                 self.context.warnings.append(str(error))
                 break
             kept = self._note(metrics)
-            save_running(folder, self.job, self._running(kept))
-            if report is not None:
+            if leads:
+                save_running(folder, self.job, self._running(kept))
+            if leads and report is not None:
                 report(metrics)
-        self._save(folder, status, kept)
+        if leads:
+            self._save(folder, status, kept)
 
     def _note(self, metrics: EpochMetrics) -> dict[str, Tensor]:
         """The state after an epoch, now also the best one where it is."""
@@ -202,22 +215,30 @@ class Training:
         halved = torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16"
         )
-        with watched(module, self.fittings.visit), halved:
+        with self.team.as_one(), watched(module, self.fittings.visit), halved:
             logits: Tensor = module(inputs)
         return logits.to(torch.float32)
+
+    def _backward(self, loss: Tensor) -> Tensor:
+        loss.backward()  # type: ignore[no-untyped-call]
+        found = loss.detach().reshape(1)
+        gradients = [each.grad for each in self.parameters if each.grad is not None]
+        self.team.mean([found, *gradients])
+        return found[0]
 
     def _validated(self) -> tuple[float | None, float | None]:
         """Mean cross entropy and accuracy of the images held out."""
         self.module.eval()
-        count, right, total = 0, 0, 0.0
+        found = torch.zeros(3, dtype=torch.float64)  # images, right answers, sum of losses
         with torch.no_grad():
             for batch in self.data.validation():
                 logits = self._forward(self.module, batch.inputs)
                 entropy = torch.nn.functional.cross_entropy
-                total += float(entropy(logits, batch.labels, reduction="sum"))
-                right += int((logits.argmax(1) == batch.labels).sum())
-                count += len(batch.labels)
+                found[0] += len(batch.labels)
+                found[1] += int((logits.argmax(1) == batch.labels).sum())
+                found[2] += float(entropy(logits, batch.labels, reduction="sum"))
                 self.pause()
+        count, right, total = self.team.summed(found.to(self.device)).tolist()
         return (total / count, right / count) if count else (None, None)
 
     def _refuse_nonfinite(self, epoch: int) -> None:
@@ -248,16 +269,10 @@ class Training:
                 f"{given} classes"
             )
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        options = self.recipe.optimizer.model_dump(exclude={"kind"})
-        if isinstance(self.recipe.optimizer, Sgd):
-            return torch.optim.SGD(self.parameters, **options)
-        adaptive = torch.optim.Adam if self.recipe.optimizer.kind == "adam" else torch.optim.AdamW
-        return adaptive(self.parameters, **options)
-
     def _seed(self, *purpose: str | int) -> None:
-        """What the network and its methods draw from here on."""
-        torch.manual_seed(derived_seed(self.job.seed, "network", *purpose))
+        """What the network and its methods draw from here on; methods draw alike in a team."""
+        who = () if self.team.leads or "epoch" not in purpose else (self.team.rank,)
+        torch.manual_seed(derived_seed(self.job.seed, "network", *purpose, *who))
         self.context.generator.manual_seed(derived_seed(self.job.seed, "method", *purpose))
 
     def _state(self) -> dict[str, Tensor]:
@@ -281,12 +296,3 @@ class Training:
         warnings = tuple(self.context.warnings)
         trained = Trained({}, learnt, self._epoch_kept, status, self.metrics, warnings)
         save(folder, self.job, network, trained)
-
-
-def _network(job: FitJob, materials: Materials, *, fresh: bool) -> nn.Module:
-    """The network to train, on the CPU; a fresh one is initialised by the seed of the job."""
-    torch.manual_seed(derived_seed(job.seed, "network", "start"))
-    module = job.model.build()
-    if not fresh:
-        module.load_state_dict({n: torch.tensor(value) for n, value in materials.state.items()})
-    return module

@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from campaign.lazy import torch
+from campaign.lazy import np
 from campaign.trial.evaluate import Counts
 from campaign.trial.touched import Touched
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 MOST_WEIGHTS = 1 << 12
@@ -60,19 +61,24 @@ def key_of(changed: Mapping[str, Touched]) -> bytes | None:
     digest, left = hashlib.blake2b(digest_size=16), MOST_WEIGHTS
     for name, touched in changed.items():
         places, values = _differing(touched)
-        left -= places.numel()
+        left -= places.size
         if left < 0:
             return None
-        digest.update(repr((name, places.numel())).encode())
-        digest.update(places.cpu().numpy().tobytes())
-        digest.update(values.cpu().numpy().tobytes())
+        digest.update(repr((name, places.size)).encode())
+        digest.update(places.data)
+        digest.update(values.data)
     return digest.digest()
 
 
-def _differing(touched: Touched) -> tuple[Tensor, Tensor]:
-    """Flat places of the weights that differ, int64, and their bits, int32."""
-    found = touched.weight.reshape(-1).view(torch.int32)
-    clean = touched.places.clean.reshape(-1).view(torch.int32)
-    differs = (found != clean).nonzero()[:, 0]
+def _differing(touched: Touched) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Flat places of the weights that differ, and their bits."""
+    found, clean = _bits(touched.weight), _bits(touched.places.clean)
+    differs = np.flatnonzero(found != clean)
     flat = touched.places.flat
-    return differs if flat is None else flat[differs], found[differs]
+    places = differs if flat is None else flat.cpu().numpy()[differs]
+    return places, found[differs]
+
+
+def _bits(weights: Tensor) -> NDArray[np.int32]:
+    found: NDArray[np.int32] = weights.reshape(-1).cpu().numpy().view(np.int32)
+    return found

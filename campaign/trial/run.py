@@ -169,10 +169,7 @@ def faulty(prepared: Prepared, under: FaultMap, tally: Tally) -> Iterator[Mappin
     if prepared.setup.sampled:
         tally.worst = flipped_worst(chosen, prepared.storage)
     try:
-        for name, reader in subject.readers.items():
-            touched = reader.reread(chosen)
-            if touched is None:
-                continue
+        for name, touched in subject.readers.reread(chosen):
             tally.add(touched)
             tally.note(touched)
             if touched.changes:

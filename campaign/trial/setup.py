@@ -18,6 +18,7 @@ from campaign.networks.stages import cut
 from campaign.sources.parameters import parameter_kinds
 from campaign.spec.exposure import Exempt
 from campaign.spec.grid import Setup
+from campaign.trial.answers import Answers
 from campaign.trial.calibration import neurons_of, whole_blocks
 from campaign.trial.cost import Cost, cost_of
 from campaign.trial.evaluate import Counts, Judge, TestSet, by_margin, judge
@@ -179,6 +180,7 @@ def prepare(
     split: TestSet | None = None,
     *,
     reference: bool = False,
+    answers: Answers | None = None,
 ) -> Prepared:
     """Store the exposed weights of `network` as `setup` says and answer without faults.
 
@@ -188,6 +190,7 @@ def prepare(
         data: The images that trials are judged on.
         split: The images that methods and attacks learn from, where the setup needs them.
         reference: Whether trials take no short cut.
+        answers: What another worker has answered without faults, taken over where it fits.
 
     Raises:
         ValueError: If no parameter or layer is exposed, a weight or activation cannot be stored
@@ -204,9 +207,8 @@ def prepare(
     forward, learnt = guarded(forward, storage, stored, split, network.learnt)
     empty = replace(data, pixels=data.pixels[:0], labels=data.labels[:0])
     subject = StoredSubject(forward, stored, storage, empty if split is None else split)
-    prefix = _prefix(
-        forward, storage, stored, data, whole=reference or setup.sampled or neurons is not None
-    )
+    whole = reference or setup.sampled or neurons is not None
+    prefix = _prefix(forward, storage, stored, data, whole=whole, answers=answers)
     fault_free = prefix.fault_free
     if forward.logits_divisor != 1 and not bool(fault_free.isfinite().all()):
         raise ValueError(
@@ -232,10 +234,14 @@ def _prefix(
     data: TestSet,
     *,
     whole: bool,
+    answers: Answers | None,
 ) -> PrefixCache:
     """The fault-free answers and what of them trials may start from; nothing where `whole`."""
     usual = not whole and forward.compute == "fp32"
     stages = cut(forward.module, data.batch(0, 1)) if usual else None
+    taken = answers.taken(forward, data, stages) if answers is not None else None
+    if taken is not None:
+        return taken
     exposed = {name: exposed_bits(held, storage) for name, held in stored.items()}
     return PrefixCache.filled(
         forward, data, stages=stages, exposed=exposed, budget_bytes=PREFIX_BYTES

@@ -18,6 +18,7 @@ from campaign.networks.sites import Visit, in_turn
 from campaign.trial.evaluate import TestSet
 from campaign.trial.forward import Forward
 from campaign.trial.memory import Storage, Stored, choose, corrupt, exposed_fields, read
+from campaign.trial.together import Readers
 from campaign.trial.touched import Places, Reader
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class StoredSubject:
         return exposed_fields(self.stored.values(), self.storage)
 
     @cached_property
-    def readers(self) -> Mapping[str, Reader]:
-        """What reads each exposed parameter under faults, by name."""
-        return {name: Reader(stored, self.storage) for name, stored in self.stored.items()}
+    def readers(self) -> Readers:
+        """What reads the exposed parameters under faults."""
+        return Readers({n: Reader(stored, self.storage) for n, stored in self.stored.items()})
 
     @cached_property
     def parameters(self) -> Mapping[str, Tensor]:
@@ -78,10 +79,8 @@ class StoredSubject:
 
     def weights(self, flips: Flips) -> Mapping[str, Tensor]:
         found = {name: stored.clean for name, stored in self.stored.items()}
-        for name, reader in self.readers.items():
-            touched = reader.reread(flips)
-            if touched is not None:
-                found[name] = touched.whole(found[name])
+        for name, touched in self.readers.reread(flips):
+            found[name] = touched.whole(found[name])
         return found
 
     def meanings(self, flips: Flips) -> Mapping[str, Tensor]:
@@ -136,11 +135,9 @@ class StoredSubject:
         """The live network with flipped bits, and afterwards without."""
         changed: list[tuple[Tensor, Places]] = []
         try:
-            for name, reader in self.readers.items():
-                touched = reader.reread(flips)
-                if touched is not None:
-                    changed.append((self.parameters[name], touched.places))
-                    touched.places.put(self.parameters[name], touched.weight)
+            for name, touched in self.readers.reread(flips):
+                changed.append((self.parameters[name], touched.places))
+                touched.places.put(self.parameters[name], touched.weight)
             yield
         finally:
             for parameter, places in changed:

@@ -30,6 +30,8 @@ MOST_BY_VIEW = 1 / 8
 """The same where words are numbers as they stand: above `campaign.bits.struck.MANY` flips."""
 MOST_BY_BLOCKS = 1 / 32
 """The same where words decode in blocks."""
+_WORTH_NUMPY = 1024
+"""Single elements from which on numpy writes them sooner than torch."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class Places:
         """Write `values`, shaped as `clean`, into these places of `weight`, of any strides."""
         if self.flat is None:
             weight.copy_(values)
-        elif weight.device.type == "cpu" and weight.is_contiguous():
-            # Numpy writes single elements twice as fast as torch.
+        elif (
+            self.clean.numel() >= _WORTH_NUMPY
+            and weight.device.type == "cpu"
+            and weight.is_contiguous()
+        ):
             weight.detach().numpy().reshape(-1)[self.flat.numpy()] = values.numpy()
         else:
             weight.put_(self.flat, values)
@@ -69,11 +74,8 @@ class Touched(NamedTuple):
     """The weight in `places`, shaped as `places.clean`."""
     places: Places
     """All others read as without faults."""
-
-    @property
-    def changes(self) -> bool:
-        """Whether any weight reads as another than without faults, to the bit."""
-        return not torch.equal(self.weight.view(torch.int32), self.places.clean.view(torch.int32))
+    changes: bool
+    """Whether any weight reads as another than without faults, to the bit."""
 
     def whole(self, clean: Tensor) -> Tensor:
         """The whole weight; `clean` is what it reads as without faults and is left unchanged."""
@@ -123,6 +125,14 @@ class Reader:
         self._plain &= all(_passes(method) for method in self._stack)
 
     @property
+    def joins(self) -> bool:
+        """Whether words of this parameter and of others like it can be read as one tensor's."""
+        dtype, data = type(self.storage.dtype), self._payload.data
+        whole = self.most is not None or self._spans is None or data.device.type != "cpu"
+        alone = dtype.decode_at is NumberFormat.decode_at and data.is_contiguous()
+        return self._plain and alone and not whole
+
+    @property
     def by_words(self) -> bool:
         """Whether the number format and every method can be asked for some of the words."""
         return self._spans is not None
@@ -147,14 +157,16 @@ class Reader:
         )
         places = Places(index, self._clean.index_select(0, index))
         found = counted(self.stored.name, struck)
-        return Touched(*found, corrected, detected, nonfinite, value, places)
+        changes = _differs(value, places.clean)
+        return Touched(*found, corrected, detected, nonfinite, value, places, changes)
 
     def _reread_whole(self, chosen: Flips) -> Touched:
         faults = corrupt(self.stored, chosen)
         weight, corrected, detected, nonfinite = read(self.stored, faults.fields, self.storage)
         found = faults.flipped_bits, faults.flipped_words, faults.digest
         places = Places(None, self.stored.clean)
-        return Touched(*found, corrected, detected, nonfinite, weight, places)
+        changes = _differs(weight, places.clean)
+        return Touched(*found, corrected, detected, nonfinite, weight, places, changes)
 
     def _worth_words(self, flips: Mapping[str, NDArray[np.int64]]) -> float:
         """Up to how many words are read by themselves."""
@@ -227,6 +239,11 @@ class Reader:
                 known = {k: broadcast_at(each, self._shape, index) for k, each in state.items()}
                 value = method.restore(value, known)
         return value
+
+
+def _differs(value: Tensor, clean: Tensor) -> bool:
+    """Whether two tensors of numbers differ in any bit."""
+    return not torch.equal(value.view(torch.int32), clean.view(torch.int32))
 
 
 def _passes(method: Method) -> bool:

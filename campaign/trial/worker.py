@@ -16,6 +16,7 @@ from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
 from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
+from campaign.trial.answers import Answers
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
 from campaign.trial.failures import failure_of, first_line, is_short
 from campaign.trial.keys import data_asset as data_asset
@@ -113,9 +114,23 @@ class TrialWorker:
                 prepared, outcome = self._outcome(setup, point, following)
             except Exception as error:
                 seconds = time.perf_counter() - started
-                yield self.work.failed(setup, point, failure_of(error, attempt, seconds))
+                lost = self.work.failed(setup, point, failure_of(error, attempt, seconds))
+                yield replace(lost, device=device_name(self.device))
                 continue
             yield self._succeeded(prepared, point, outcome, attempt, started)
+
+    def share(self, setup_id: str) -> Answers | None:
+        held = self._prepared
+        known = held is not None and held.setup.setup_id == setup_id and not held.reference
+        return Answers.of(held.prefix, self._made_on(held.setup)) if held and known else None
+
+    def _handed(self, setup: Setup) -> Answers | None:
+        """What another worker has answered, None where nothing came or it is lost."""
+        try:
+            found = cast("Answers | None", self.assets(setup.answers_asset))
+        except LookupError:
+            return None
+        return found if found and found.made_on == self._made_on(setup) else None
 
     def _outcome(
         self, setup: Setup, point: Point, following: Point | None
@@ -181,12 +196,13 @@ class TrialWorker:
         """The setup, prepared in batches that the memory of the device holds."""
         placed = self._network(setup)
         data, split = self._test_set(setup, placed), self._split(setup, placed)
-        known = self._most.get(setup.model_name, len(data))
+        known, handed = self._most.get(setup.model_name, len(data)), self._handed(setup)
         for most in (min(size, known) for size in placed.batch_sizes(len(data))):
             part = None if split is None else split.in_batches(most)
             try:
                 batches, reference = data.in_batches(most), self.work.mode == "reference"
-                return prepare(setup, placed.network, batches, part, reference=reference)
+                how = partial(prepare, reference=reference, answers=handed)
+                return how(setup, placed.network, batches, part)
             except Exception as error:
                 if not is_short(error):
                     raise
@@ -269,6 +285,11 @@ class TrialWorker:
             )
             self._data[use] = key, loaded.channels_last() if placed.channels_last else loaded
         return self._data[use][1]
+
+    def _made_on(self, setup: Setup) -> str:
+        """With what answers are computed: workers that differ in it take nothing over."""
+        lies = may_lie_otherwise(setup, self.device)
+        return f"{device_name(self.device)} {lies} {self.work} {torch.__version__}"
 
     def _compute(self, prepared: Prepared) -> str:
         """Such as ``fp32 channels_last batch=64 threads=1 torch=2.11.0``."""

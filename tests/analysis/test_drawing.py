@@ -19,7 +19,7 @@ BERS = np.array([1e-6, 1e-5, 1e-4])
 
 def line(method: str, *means: float) -> Line:
     values = np.array(means)
-    return Line((method, None), BERS[: len(means)], values, values, values, 0.9)
+    return Line((method, None), BERS[: len(means)], values, values, values, 0.9, values < 0)
 
 
 def test_lines_take_turns_where_they_coincide_and_only_there() -> None:

@@ -125,9 +125,14 @@ def test_points_without_results_are_marked_and_told(make_rows: Make) -> None:
     (figure,) = drawn(curves(rows))
     said = [text for text, _ in texts(figure)]
     count = int(lost.sum())
-    assert any(f"{count} failed trials left out; x: all failed." in text for text in said)
+    marks = "hollow: some failed; x: all failed."
+    assert any(f"{count} failed trials left out; {marks}" in text for text in said)
     crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
     assert [x for line in crosses for x in line.get_xdata()] == [1e-5]
+    hollow = [each for each in figure.axes[0].get_lines() if each.get_markerfacecolor() == "white"]
+    share = lost.groupby([rows["method"], rows["ber"]]).mean()
+    partial = [ber for (_, ber), part in share.items() if 0 < part < 1 and ber]
+    assert sorted(x for line in hollow for x in line.get_xdata()) == sorted(partial)
 
 
 def test_a_campaign_of_failures_alone_still_has_a_figure(make_rows: Make, tmp_path: Path) -> None:

@@ -80,9 +80,9 @@ def test_run_ends_with_the_paths_of_what_it_made(finished) -> None:
     out = (finished / "stdout").read_text()
     assert f"{TRIALS} of {TRIALS} trials done" in out
     for line in out.splitlines():
-        if line.startswith(("figure:", "table:")):
+        if line.startswith(("report:", "figure:", "table:")):
             assert (finished / line.split()[1]).is_file()
-    assert "figure:" in out
+    assert all(kind in out for kind in ("report:", "figure:", "table:"))
     assert f"{TRIALS} trials: 0 done, {TRIALS} to run" in (finished / "stderr").read_text()
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from campaign.cli.progress import Picture
+from campaign.records import COLUMNS, TrialRecord
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference" / "cifar10_resnet20"
 RUN = """\
@@ -120,3 +123,15 @@ def test_status_draws_every_curve_within_80_columns(environment, plain) -> None:
     assert row.split()[-1] == "221/221"
     assert row.isascii() == plain
     assert "81.6" in row
+
+
+def test_trials_that_failed_are_not_waited_for() -> None:
+    view = Picture()
+    view.plan(10, 0)
+    given = {name: None for name in COLUMNS}
+    given |= {"model": "m", "dtype": "fp32", "method": "none", "ber": 0.0, "seconds": 0.1}
+    view.add([TrialRecord(**{**given, "status": "error"}) for _ in range(6)], {})
+    assert view.seconds_left == pytest.approx(4 / view.rate, rel=0.5)
+    view.add([TrialRecord(**{**given, "status": "ok"}) for _ in range(4)], {})
+    assert view.seconds_left == 0
+    assert "about 0 s left" in view.line()

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from campaign.dashboard.answers import Answers
 from campaign.dashboard.server import DashboardServer
 from campaign.dashboard.watch import Watch
+from campaign.engines.stores.manifest import list_part
+from campaign.engines.stores.parts import write_part
 from campaign.engines.stores.reader import read_results
+from campaign.engines.stores.schema import arrow_schema
 
 pytestmark = pytest.mark.browser
 SPEC = """\
@@ -128,6 +132,50 @@ def test_filters_filter_by_keyboard_on_a_narrow_dark_page(browser: Any, url: str
     assert title.startswith("Trials: none, BER ")
     browser.evaluate("byId('trials-close').click()")
     assert browser.evaluate("document.activeElement.id") == "curves-chart"
+    assert not browser.complaints()
+
+
+@pytest.fixture(scope="module")
+def failed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dashboard over 4 trials of a point: one succeeded, and three failed."""
+    root = tmp_path_factory.mktemp("failed")
+    trials = root / "results" / "trials"
+    trials.mkdir(parents=True)
+    given = dict.fromkeys(arrow_schema().names)
+    given |= {"setup_id": "ab", "campaign": "c", "model": "m", "dataset": "d", "dtype": "fp32"}
+    given |= {"method": "none", "nonfinite": "zero", "fault": "bit_flip", "targets": "weights"}
+    given |= {"ber": 1e-3, "seconds": 1.0, "device": "cpu", "host": "h", "attempt": 1}
+    lost = {**given, "error_type": "ValueError", "error": "no", "status": "error"}
+    good = {**given, "status": "ok", "n_samples": 10, "n_correct": 9, "n_correct_top5": 10}
+    rows = [{**lost, "seed": seed, "trial_id": f"ab-{seed}"} for seed in range(3)]
+    rows.insert(1, {**good, "seed": 9, "trial_id": "ab-9"})
+    rows = [{**row, "finished_at": 1.0} for row in rows]
+    list_part(trials, write_part(trials, pa.Table.from_pylist(rows, arrow_schema())))
+    watch = Watch(root / "results")
+    with DashboardServer("127.0.0.1", 0, Answers(watch, {})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        watch.start()
+        yield server.url
+        server.shutdown()
+        watch.stop()
+
+
+def test_a_failure_leads_to_the_trials_of_its_point(browser: Any, failed_url: str) -> None:
+    browser.open(failed_url)
+    until(browser, "!!document.querySelector('#failures td button')")
+    browser.evaluate("void (window.held = document.querySelector('#failures td button')).focus()")
+    asked = len(browser.requests())
+    until(browser, "document.activeElement === held")
+    while len(browser.requests()) < asked + 4:  # two more answers: what has not changed stays
+        until(browser, "document.activeElement === held")
+        time.sleep(0.2)
+    browser.evaluate("held.click()")
+    until(browser, "!byId('trial').hidden && byId('trial-command').innerText.includes('ab-0')")
+    told = until(browser, "document.querySelectorAll('#trials-table tbody tr').length === 4 && "
+                 "byId('trials-table').tBodies[0].innerText")  # fmt: skip
+    assert [line.split("\t")[2] for line in told.splitlines()] == ["error"] * 3 + ["ok"]
+    assert browser.evaluate("byId('trials-title').innerText").endswith("none, BER 10⁻³")
+    assert browser.evaluate("byId('trials-before').disabled && byId('trials-after').disabled")
     assert not browser.complaints()
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
 import threading
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -19,15 +22,18 @@ import pytest
 from campaign.analysis.curves import curves
 from campaign.analysis.rows import CURVE_KEYS
 from campaign.dashboard.answers import Answers
-from campaign.dashboard.progress import pace
+from campaign.dashboard.progress import left_of, pace, standing
 from campaign.dashboard.rows import FolderRows
+from campaign.dashboard.serve import Mlflow
 from campaign.dashboard.server import DashboardServer
+from campaign.dashboard.trials import command_of
 from campaign.dashboard.view import Filter
 from campaign.dashboard.watch import Watch
 from campaign.engines.stores.manifest import list_part
 from campaign.engines.stores.parts import write_part
 from campaign.engines.stores.reader import read_results
 from campaign.errors import SetupError
+from campaign.runner.history import CampaignStatus, SetupStatus
 
 if TYPE_CHECKING:
     from conftest import Seen
@@ -113,6 +119,51 @@ def test_the_pace_is_that_of_the_last_two_minutes() -> None:
     assert pace(table, 120, running=False, now=now)["eta"] is None
     slow = table.slice(0, 500)  # nothing of late: the last ten, up to now
     assert pace(slow, 5, running=True, now=now)["trials"] == pytest.approx(10 / (now - ended[490]))
+
+
+def test_what_failed_in_this_run_is_not_left_and_what_failed_before_is() -> None:
+    counts = {"total": 1000, "ok": 500, "failed": 400}
+    assert left_of(counts, {"queued": 90, "in_flight": 10}) == 100  # a first run: 400 are over
+    assert left_of(counts, {"queued": 480, "in_flight": 20}) == 500  # tried again
+    assert left_of(counts, {"queued": 880, "in_flight": 20}) == 500  # said a moment ago
+    assert left_of(counts, None) == 100
+
+
+@pytest.mark.parametrize(
+    ("ok", "failed", "state"), [(10, 0, "complete"), (8, 2, "failed"), (5, 2, "stopped")]
+)
+def test_the_state_is_that_of_campaign_status(ok, failed, state, tmp_path: Path) -> None:
+    counts = {"total": 10, "ok": ok, "failed": failed}
+    assert standing(tmp_path, 1.0, counts)["state"] == state
+    setups = (SetupStatus("a", 10, ok, failed, ()),)
+    assert CampaignStatus("c", tmp_path, False, setups, 0, ()).state == state
+
+
+def test_the_command_allows_the_code_that_the_model_of_the_trial_needs(seen: Seen) -> None:
+    view = seen.watched.view
+    assert view is not None
+    assert not view.run_code
+    told = command_of(Path("/r/x"), "ab-s3", runs_code=True)
+    assert told == "campaign replay ab-s3 --results /r/x --allow-code"
+
+
+def test_mlflow_is_started_once_a_campaign_has_made_its_database(tmp_path: Path) -> None:
+    links: dict[str, str] = {}
+    with socket.socket() as held, ExitStack() as stack:
+        held.bind(("127.0.0.1", 0))
+        mlflow = Mlflow(tmp_path, held.getsockname()[1], stack, links)
+        assert "no MLflow database" in str(mlflow.start())
+        assert not mlflow.look()
+        sqlite3.connect(tmp_path / "mlflow.db").close()
+        (tmp_path / "mlflow.db").touch()
+        assert not mlflow.look()
+        assert not mlflow.look()  # the port is taken
+        assert "is taken" in str(mlflow.start())
+        held.close()
+        assert mlflow.look()
+        assert list(links) == ["MLflow"]
+        assert links["MLflow"] in mlflow.told()
+        assert not mlflow.look()
 
 
 def test_a_root_may_hold_empty_damaged_and_nested_folders(seen: Seen, tmp_path: Path) -> None:

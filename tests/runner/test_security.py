@@ -102,6 +102,20 @@ def test_code_of_a_spec_or_of_a_results_folder_runs_only_where_it_is_allowed(cam
     assert replay(campaign.results, trial, allow_code=True).differing == ()
 
 
+def test_a_trial_of_our_own_network_is_replayed_beside_one_that_runs_code(campaign) -> None:
+    code = campaign.root / "network.py"
+    code.write_text(NETWORK)
+    assert campaign.run(limit=1).exit_code == 4
+    held = campaign.results / "spec.resolved.json"
+    spec = json.loads(held.read_text())
+    (ours,) = spec["models"]
+    files = {"weights": str(code), "architecture": f"{code}:make", "normalize": "none"}
+    held.write_text(json.dumps({**spec, "models": [ours, {"files": files}]}))
+    trial = next(iter(_ids(campaign.results)))
+    assert replay(campaign.results, trial).differing == ()
+    assert not (campaign.root / "was_run").exists()
+
+
 def test_a_checkpoint_that_would_run_code_is_refused(campaign) -> None:
     weights, mark = campaign.root / "weights.pt", campaign.root / "was_run"
 

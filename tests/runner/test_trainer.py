@@ -9,6 +9,7 @@ import pytest
 
 from campaign.engines.executors.fits import FitOutcome
 from campaign.methods import METHODS
+from campaign.runner.checkpoints import Checkpoints
 from campaign.runner.trainer import TrainingWork
 from campaign.sources import DATASETS, MODELS
 from campaign.training import FitJob, Recipe
@@ -31,7 +32,7 @@ def work(folder: Path, grace_seconds: float) -> TrainingWork:
     recipe = Recipe(epochs=2, batch_size=100, validation_images=100)
     methods = (METHODS.make("retrained"),)
     job = FitJob(MODELS.make("digits_cnn"), data, recipe, methods, None, 0, "0" * 64)
-    return TrainingWork(job, folder, 1, use_gpu=False, grace_seconds=grace_seconds)
+    return TrainingWork(job, Checkpoints(folder), 1, use_gpu=False, grace_seconds=grace_seconds)
 
 
 @pytest.mark.parametrize(("grace", "epochs"), [(0.0, 1), (3600.0, 2)])

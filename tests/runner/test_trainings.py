@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 
 from campaign.engines.stores.reader import read_results
-from campaign.errors import DriftError, SetupError
+from campaign.errors import DriftError, SetupError, SpecError
 from campaign.records import RESULT_COLUMNS
 from campaign.runner.history import plan_with_history, status_of
 from campaign.runner.result import Job, RunOptions
@@ -180,6 +180,27 @@ def test_rows_are_those_of_the_inline_executor(trained, ear, monkeypatch) -> Non
     assert (result.exit_code, result.ran) == (0, 15)
     assert rows_of(trained.results) == inline
     assert len(epochs_in(ear)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_workers_train_through_ray(trained, ear, monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    settings = ["training.recipe.epochs=1", "training.workers=2"]
+    with pytest.raises(SpecError, match="workers: got 2; allowed with the executor inline"):
+        trained.run(*settings)
+    trained.results = trained.root / "results" / "ray"
+    result = trained.run(*settings, ear=ear, executor="ray", workers=2)
+    assert (result.exit_code, result.ran) == (0, 9), ear.notes
+    assert len(epochs_in(ear)) == 1
+    two = states_of(trained.results)
+    trained.results = trained.root / "results" / "one"
+    assert trained.run("training.recipe.epochs=1").exit_code == 0
+    one = states_of(trained.results)
+    assert set(one) == set(two)
+    for name, value in one.items():
+        near = [np.frombuffer(held, np.float32) for held in (value, two[name])]
+        np.testing.assert_allclose(*near, rtol=1e-3, atol=2e-5, err_msg=name)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 from campaign.errors import SpecError
 from campaign.spec.campaign import CampaignSpec
 from campaign.spec.expand import expand
+from campaign.spec.identity import Digests, identify
 from campaign.spec.load import load
 from campaign.spec.write import resolved
 
@@ -89,3 +90,22 @@ def test_every_fault_is_a_line(lines) -> None:
     assert "fold_batchnorm: networks are trained with their BatchNorms as they are" in found[0]
     plain = GOOD[GOOD.index("    - trained_saf") : GOOD.index("  ber")]
     assert "training: no method of the grid trains its network" in lines(plain, "")[0]
+
+
+def test_workers_share_batches_equally_and_have_gpus_of_their_own(lines, tmp_path) -> None:
+    (line,) = lines("count: 2}\n", "count: 2}\n  workers: 3\n")
+    assert "training.recipes.long.batch_size: got 128; allowed: a multiple of" in line
+    (line,) = lines("count: 2}\n", "count: 2}\n  workers: 2\n  gpus: 0.5\n")
+    assert "training.gpus: got 0.5; allowed with 2 workers: auto or a whole number" in line
+    (line,) = lines("count: 2}\n", "count: 2}\n  workers: 0\n")
+    assert "training.workers: " in line
+    path = tmp_path / "two.yaml"
+    path.write_text(f"{GOOD}  workers: 2\n  gpus: 1\n", "utf-8")
+    grids = [grid.setup for grid in expand(load(path).spec)]
+    digests = Digests({"digits_cnn": "weights"}, "images", training="train")
+    two = [g.setup for g in identify(expand(load(path).spec), digests)]
+    path.write_text(GOOD, "utf-8")
+    one = [g.setup for g in identify(expand(load(path).spec), digests)]
+    assert {setup.training.workers for setup in grids if setup.training is not None} == {2}
+    same = [a.setup_id == b.setup_id for a, b in zip(one, two, strict=True)]
+    assert same == [setup.training is None for setup in grids]

@@ -55,7 +55,7 @@ def test_a_resolved_spec_shows_components_with_their_options(read: Read) -> None
     assert plain["grid"]["dtype"][1] == {"int8": {"per": "channel"}}
     assert plain["grid"]["include"][0]["seeds"] == {"start": 3, "count": 4}
     assert plain["fault"] == {"bit_flip": {}}
-    assert plain["engine"]["batch_seconds"] == 3.0
+    assert plain["engine"]["batch_seconds"] == 5.0
 
 
 def test_every_method_can_be_named_alone_or_with_its_defaults(read: Read) -> None:

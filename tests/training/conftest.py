@@ -27,6 +27,7 @@ def make_job(
     *methods: str | dict[str, dict[str, Any]],
     dtype: str = "fp32",
     seed: int = 0,
+    workers: int = 1,
     **recipe: Any,
 ) -> FitJob:
     """A training of the digits network for the trained methods of a stack."""
@@ -40,8 +41,9 @@ def make_job(
         methods=fitted,
         fmt=fmt,
         seed=seed,
+        workers=workers,
     )
-    return FitJob(model, data, said, fitted, fmt, seed, digest)
+    return FitJob(model, data, said, fitted, fmt, seed, digest, workers)
 
 
 class Make:

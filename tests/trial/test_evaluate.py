@@ -65,6 +65,22 @@ def test_counts_equal_those_of_a_loop_over_images() -> None:
     assert outcomes == counts.n_samples
 
 
+@pytest.mark.parametrize("classes", [3, 10, 40])
+def test_ties_are_settled_as_topk_settles_them(classes: int) -> None:
+    """Logits of few values: on a device, torch counts."""
+    logits, labels, reference = (
+        t.round() if t.is_floating_point() else t for t in cases(3000, classes)
+    )
+    found = judge(logits, labels, reference)
+    finite, ranked = logits.isfinite().all(1), logits.nan_to_num(nan=-math.inf, posinf=math.inf)
+    top = ranked.topk(min(5, classes), dim=1).indices
+    was = reference.argmax(1)
+    assert found.n_correct_top5 == int(((top == labels[:, None]).any(1) & finite).sum())
+    assert found.n_sdc5 == int((~(top == was[:, None]).any(1) & finite).sum())
+    assert found.n_correct == int(((ranked.argmax(1) == labels) & finite).sum())
+    assert found.n_sdc == int(((ranked.argmax(1) != was) & finite).sum())
+
+
 def test_an_all_nan_row_is_wrong_even_where_the_label_is_class_zero() -> None:
     logits = torch.full((3, 10), math.nan)
     counts = judge(logits, torch.zeros(3, dtype=torch.int64), torch.eye(3, 10))

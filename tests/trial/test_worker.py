@@ -102,6 +102,7 @@ def test_a_setup_that_cannot_be_prepared_gives_a_row_for_each_point(make_setup, 
     assert {record.error_type for record in found} == {"ValueError"}
     assert "no parameter of digits_cnn is exposed" in (found[0].error or "")
     assert found[0].n_correct is None
+    assert {record.device for record in found} == {"cpu"}
 
 
 def test_a_failing_setup_does_not_harm_the_next(make_setup, assets) -> None:

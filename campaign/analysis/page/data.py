@@ -92,7 +92,7 @@ def _curve(
 ) -> dict[str, Any]:
     """One curve; `part` is its points above BER 0."""
     metric, first = subject.metric, part.to_dict("records")[0]
-    row = known[_key(first)]
+    row, seed = known[_key(first)], float(first["train_seed"])
     place = {ber: k for k, ber in enumerate(names["bers"])}
     shares = {name: f"{metric}_{name}" for name in ("mean", "low", "high", "sd", "median")}
     shares |= {name: f"{metric}_{name}" for name in ("q05", "q95")} | {c: c for c in CLASSES}
@@ -111,6 +111,7 @@ def _curve(
         "name": curve_key({str(k): first[k] for k in CURVE_KEYS}),
         "clean": _share(row["clean"]),
         "maps": int(row["n_seeds"]),
+        "training": None if math.isnan(seed) else int(seed),
         "trainings": int(part["n_trainings"].max()) if "n_trainings" in part else 1,
         "tolerated": {column_of(drop): _tolerated(row, column_of(drop)) for drop in DROPS},
         "cost": _cost(row),

@@ -17,7 +17,7 @@ def methods_text(subject: Subject) -> str:
     Only what rows and spec say; a spec that is missing shortens it.
     """
     trials = subject.trials
-    good = trials[trials["status"] == "ok"]
+    good = trials.loc[trials["status"] == "ok", [*CURVE_KEYS, "ber", "exposed_bits", "n_samples"]]
     return " ".join(
         [
             _faults(subject, good),

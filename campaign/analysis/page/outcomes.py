@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from campaign.analysis.rows import POINT_KEYS, numbered
+from campaign.analysis.rows import POINT_KEYS, heads, numbered
 
 CLASSES = {"masked": "n_masked", "benign": "n_benign", "sdc": "n_sdc", "due": "n_nonfinite"}
 """Class of outcome -> column of counts. A logit that is not finite is a detected error (DUE)."""
@@ -42,8 +42,7 @@ def outcomes(trials: pd.DataFrame, classes: Mapping[str, str] = CLASSES) -> pd.D
         Where all of `CLASSES` are known, they sum to 1.
     """
     cells = numbered(trials, POINT_KEYS)
-    first = np.unique(cells, return_index=True)[1]
-    table = trials.loc[first, POINT_KEYS].reset_index(drop=True)
+    table = heads(trials, cells, POINT_KEYS)
     good = (trials["status"] == "ok").to_numpy()
     images = trials["n_samples"].to_numpy(float)
     for name, column in classes.items():

@@ -87,7 +87,7 @@ function show({ overview, details, chart }) {
   showTiles(overview);
   showSetups(details.setups);
   showWorkers(details.workers, overview);
-  showFailures(details, showTrial);
+  showFailures(details, showFailed);
   const now = JSON.stringify(chart) + innerWidth;
   if (now === drawn) return;
   drawn = now;
@@ -141,9 +141,13 @@ function filtersChanged(event) {
 function openTrials(event) {
   const { curve, k } = event.detail, style = data.styles[curve.style];
   const ber = data.bers[curve.cells.ber[k]];
-  opened = { setup: curve.setup, ber, label: `${style.label}, BER ${rate(ber)}`, sort: "seed", down: 0, offset: 0 };
   byId("trial").hidden = true;
-  showTrials().then(() => byId("trials-title").focus());
+  openPoint(curve.setup, ber, style.label, { sort: "seed", down: 0 }).then(() => byId("trials-title").focus());
+}
+
+function openPoint(setup, ber, name, order) {
+  opened = { setup, ber, label: `${name}, BER ${rate(ber)}`, ...order, offset: 0 };
+  return showTrials();
 }
 
 async function showTrials() {
@@ -176,8 +180,19 @@ async function showTrials() {
   }
 }
 
+// From the table of failures: the trial among the others of its point, those that failed first.
+async function showFailed(id) {
+  try {
+    const { row } = await ask("api/trial", { name: current(), id });
+    const name = `${row.model} · ${row.dtype} · ${row.method}`;
+    await openPoint(row.setup_id, row.ber, name, { sort: "status", down: row.status > "ok" ? 1 : 0 });
+    await showTrial(id);
+  } catch (error) {
+    byId("failures-note").textContent = error.message;
+  }
+}
+
 async function showTrial(id) {
-  byId("trials").hidden = false;
   byId("trial").hidden = false;
   byId("trial-title").textContent = `Trial ${id}`;
   try {

@@ -92,13 +92,19 @@ function showWorkers(workers, overview) {
     w.host, w.device, w.trials, w.seconds, `${span(w.ago)} ago`]));
 }
 
-function showFailures(details, showTrial) {
+function showFailures(details, show) {
   const { failures, warnings } = details;
   byId("failures-section").hidden = !failures.length && !warnings.length;
   byId("failures-note").textContent = warnings.join("\n");
-  fillTable(byId("failures"), ["Trials", "Status", "Error", "Message", "First"], failures.map((f) => {
-    const first = html("button", { type: "button" }, "show");
-    first.addEventListener("click", () => showTrial(f.trial_id));
+  const table = byId("failures"), now = JSON.stringify(failures);
+  if (table.dataset.shown === now) return;
+  const focus = table.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  table.dataset.shown = now;
+  fillTable(table, ["Trials", "Status", "Error", "Message", "First"], failures.map((f) => {
+    const first = html("button", { type: "button", "data-id": f.trial_id }, "show");
+    first.addEventListener("click", () => show(f.trial_id));
     return [f.trials, f.status, f.error_type, f.error, first];
   }));
+  const again = focus && table.querySelector(`[data-id="${CSS.escape(focus)}"]`);
+  if (again) again.focus();
 }

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from campaign.engines.executors.base import Work, Worker
+from campaign.engines.executors.base import Sharer, Work, Worker
 from campaign.engines.executors.fits import FitOutcome, FitWork, outcome_of
 from campaign.engines.executors.gather import gather
 from campaign.records import TrialRecord
@@ -45,7 +45,7 @@ class TrialActor:
         """Rows in micro-batches, until the points or the seconds are used up or `stop` is called.
 
         `late` are references of shared values that the setup needs and that may be younger than
-        this worker.
+        this worker; what another worker has answered is held no longer than the batch.
 
         The first trial, which may prepare the setup, does not count towards `seconds`. So a batch
         that was sized by quick trials and meets slow ones does not keep idle workers waiting.
@@ -62,7 +62,14 @@ class TrialActor:
                 yield record
 
         worker = self._worker
-        yield from gather(timed(), lambda: self._stopping.is_set() or time.monotonic() >= ends)
+        try:
+            yield from gather(timed(), lambda: self._stopping.is_set() or time.monotonic() >= ends)
+        finally:
+            self._assets.pop(setup.answers_asset, None)
+
+    def share(self, setup_id: str) -> object | None:
+        """What spares another worker of preparing a setup, None where there is nothing."""
+        return self._worker.share(setup_id) if isinstance(self._worker, Sharer) else None
 
     def stop(self) -> None:
         """End the running batch after its current trial, and begin no other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from campaign.records import Failure as Failure
 from campaign.records import TrialRecord
@@ -13,11 +13,27 @@ if TYPE_CHECKING:
     from campaign.engines.executors.fits import Fit
 
 
+class LostAssetError(LookupError):
+    """A shared value is gone with who held it."""
+
+
 class Worker(Protocol):
     """Keeps device, dataset, model and setup warm between batches."""
 
     def trials(self, setup: Setup, points: Sequence[Point], attempt: int) -> Iterator[TrialRecord]:
         """One record for each point, in order; a trial that raises gives one of status error."""
+        ...
+
+
+@runtime_checkable
+class Sharer(Protocol):
+    """A worker that hands on what is slow to prepare; called while `Worker.trials` runs."""
+
+    def share(self, setup_id: str) -> object | None:
+        """What spares another worker of preparing a setup; None where nothing is at hand.
+
+        The other one finds it as the asset `Setup.answers_asset`.
+        """
         ...
 
 

@@ -16,7 +16,8 @@ from campaign.errors import SetupError
 from campaign.records import TrialRecord
 
 if TYPE_CHECKING:
-    from campaign.engines.executors.ray import RayCluster, RayFit
+    from campaign.engines.executors.ray import RayCluster
+    from campaign.engines.executors.ray_fits import RayFit
 
 PLACE_SECONDS = 600.0
 """How long a joined cluster that has no room may take to grow."""
@@ -56,6 +57,7 @@ class FitPool:
         self._waiting, self._running = deque(fits), list[_Running]()
         self._max_attempts = max_attempts
         self._cpus = fits[0].cpus if fits else 1
+        self._workers = fits[0].workers if fits else 1
         self._gpus = cluster.gpus_of(fits[0].gpus) if fits else 0.0
         self._deaths: dict[str, int] = {}
         self._halted, self._begun = False, time.monotonic()
@@ -76,7 +78,7 @@ class FitPool:
         if self.is_open:
             unfinished = len(self._running) + len(self._waiting)
             held = max(len(self._running), min(self._slots(), unfinished))
-        return self._cluster.room(held, self._cpus, self._gpus)
+        return self._cluster.room(held * self._workers, self._cpus, self._gpus)
 
     def turn(self) -> Iterator[list[TrialRecord]]:
         """Start what has room and take news in; the rows of trials whose training failed.
@@ -111,15 +113,20 @@ class FitPool:
         self._running.clear()
 
     def _slots(self) -> int:
-        most = self._cluster.fit_room(self._cpus, self._gpus)
+        most = self._cluster.fit_room(self._cpus, self._gpus) // self._workers
         late = time.monotonic() - self._begun > PLACE_SECONDS
         if most == 0 and (self._cluster.local or late):
             raise SetupError(
-                f"no node of the Ray cluster has room for a training of {self._cpus} "
-                f"CPUs and {self._gpus:g} GPUs; all of it has "
-                f"{self._cluster.inventory()}; lower training.cpus or training.gpus"
+                f"no node of the Ray cluster has room for a training of {self._size()}; all of it "
+                f"has {self._cluster.inventory()}; lower training.cpus or training.gpus"
+                + " or training.workers"
+                * (self._workers > 1)
             )
         return most - 1 if most > 1 and self._queue.queued else most
+
+    def _size(self) -> str:
+        each = f"{self._cpus} CPUs and {self._gpus:g} GPUs"
+        return each if self._workers == 1 else f"{self._workers} workers with {each} each"
 
     def _ready(self) -> list[_Running]:
         streams = {held.stream: held for held in self._running}

@@ -38,6 +38,16 @@ class FitWork(Protocol):
         """
         ...
 
+    def member(self, rank: int, size: int, device: str) -> FitWork:
+        """The part of one of `size` processes that train together; the one of rank 0 reports.
+
+        Args:
+            rank: Which process, from 0.
+            size: How many; their process group of torch.distributed is open.
+            device: The torch device of this one.
+        """
+        ...
+
 
 class FitListener(Protocol):
     """Who hears of a training on the driver."""
@@ -61,8 +71,9 @@ class Fit:
         work: What is sent to where it runs.
         listener: Who hears of it.
         tasks: The trials that can run once it has ended.
-        cpus: Its CPUs and threads.
-        gpus: Its GPUs; ``auto`` is 1 where there is one, else 0.
+        cpus: CPUs and threads of each of its workers.
+        gpus: GPUs of each; ``auto`` is 1 where there is one, else 0.
+        workers: Processes that train together.
     """
 
     key: str
@@ -72,6 +83,7 @@ class Fit:
     tasks: tuple[SetupPoints, ...] = ()
     cpus: int = 1
     gpus: float | Literal["auto"] = "auto"
+    workers: int = 1
 
     @property
     def trials(self) -> int:

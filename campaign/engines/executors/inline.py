@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from campaign.engines.executors.base import Failure, Work, Worker
 from campaign.engines.executors.fits import Fit, outcome_of, waiting
 from campaign.engines.executors.gather import gather
-from campaign.errors import CampaignError, SetupError
+from campaign.errors import CampaignError, SetupError, SpecError
 from campaign.records import TrialRecord
 from campaign.spec.grid import Point, SetupPoints
 
@@ -31,6 +31,7 @@ class InlineExecutor:
         assets: Mapping[str, object],
         fits: Sequence[Fit] = (),
     ) -> Iterator[list[TrialRecord]]:
+        refuse_several(fits)
         self.add(tasks)
         self._fits = list(fits)
         held, prepared = dict(assets), ""
@@ -93,6 +94,20 @@ class InlineExecutor:
                 error = raised
             if pending and not self._stopping:
                 yield [_failed(task, work, pending, error)]
+
+
+def refuse_several(fits: Sequence[Fit]) -> None:
+    """Refuse trainings by several processes.
+
+    Raises:
+        SpecError: If there is one.
+    """
+    several = [fit.workers for fit in fits if fit.workers > 1]
+    if several:
+        raise SpecError(
+            f"training.workers: got {several[0]}; allowed with the executor inline, which has one "
+            "process: 1; take the executor ray"
+        )
 
 
 def _failed(

@@ -12,6 +12,8 @@ from campaign.spec.grid import Point, Setup, SetupPoints
 
 FIRST_POINTS = 2
 """Trials in a batch of a setup whose speed is not known: one that prepares, one that is timed."""
+HANDED_SECONDS = 2.0
+"""A setup that takes longer to prepare is worth handing on."""
 MOST_POINTS = 512
 """Trials in the largest batch."""
 NEWEST_WEIGHT = 0.3
@@ -28,6 +30,8 @@ class Lease:
         pending: Points whose row is not in, by trial id, in the order they run.
         prepares: The worker prepares the setup first, so the first row is slow.
         alone: The one point is suspected of having killed a worker: nothing else is in flight.
+        worker: The number of the worker.
+        handed: The worker takes over what another one has answered.
     """
 
     setup: Setup
@@ -35,6 +39,8 @@ class Lease:
     pending: dict[str, Point]
     prepares: bool = False
     alone: bool = False
+    worker: int = 0
+    handed: bool = False
     received: int = 0
 
 
@@ -60,13 +66,26 @@ class _Line:
     """Of the trials that were timed."""
     preparing: float = 0.0
     """Seconds until the first row of a worker that prepared the setup."""
+    taking_over: float | None = None
+    """The same of one that took over what another had answered; None where none did."""
     holders: set[int] = field(default_factory=set)
+    ready: set[int] = field(default_factory=set)
+    """Holders that gave a row."""
 
     def gains_from(self) -> float:
         """Seconds of waiting work that one more worker would take over, less its preparing."""
         if self.seconds is None:
             return math.inf
-        return self.seconds * len(self.points) / (len(self.holders) + 1) - self.preparing
+        begins = self.preparing if self.taking_over is None else self.taking_over
+        return self.seconds * len(self.points) / (len(self.holders) + 1) - begins
+
+    def prepared(self, lease: Lease, seconds: float) -> None:
+        """The first row of a worker is in, so many seconds after it took the setup up."""
+        self.ready.add(lease.worker)
+        if lease.handed:
+            self.taking_over = seconds
+        else:
+            self.preparing = max(self.preparing, seconds)
 
 
 class LeaseQueue:
@@ -126,7 +145,7 @@ class LeaseQueue:
         fresh = [row for row in records if lease.pending.pop(row.trial_id, None) is not None]
         line, timed = self._lines[lease.setup.setup_id], [row.seconds for row in fresh]
         if lease.prepares and lease.received == 0 and timed:
-            line.preparing = max(line.preparing, timed.pop(0))
+            line.prepared(lease, timed.pop(0))
         lease.received += len(fresh)
         if timed:
             line.slowest = max(line.slowest, *timed)
@@ -172,6 +191,17 @@ class LeaseQueue:
         line = self._held.pop(worker, None)
         if line is not None:
             line.holders.discard(worker)
+            line.ready.discard(worker)
+
+    def waits(self, setup_id: str) -> bool:
+        """Whether points of a setup are queued."""
+        line = self._lines.get(setup_id)
+        return line is not None and bool(line.points or line.suspects)
+
+    def prepared_by(self, lease: Lease) -> list[int]:
+        """The other workers that have the setup ready, if it takes long to prepare."""
+        line = self._lines[lease.setup.setup_id]
+        return sorted(line.ready - {lease.worker}) if line.preparing > HANDED_SECONDS else []
 
     def slowest_seconds(self, lease: Lease) -> float | None:
         """Seconds of the slowest row so far that was like the next one; None if there was no row.
@@ -194,7 +224,7 @@ class LeaseQueue:
             line.holders.add(worker)
         self.queued -= len(points)
         attempt = self._deaths.get(points[0].trial_id, 0) + 1
-        return Lease(line.setup, attempt, {p.trial_id: p for p in points}, prepares, alone)
+        return Lease(line.setup, attempt, {p.trial_id: p for p in points}, prepares, alone, worker)
 
     def _line_with_suspect(self, worker: int) -> _Line | None:
         held = self._held.get(worker)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from campaign.engines.executors.base import Failure, Work
 from campaign.engines.executors.causes import Died, Raised
 from campaign.engines.executors.fit_pool import FitPool
+from campaign.engines.executors.handing import Handing
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.engines.executors.limits import Limits
 from campaign.engines.executors.seat import Flight, Seat
@@ -51,7 +52,7 @@ class Pool:
         self, cluster: RayCluster, queue: LeaseQueue, work: Work, limits: Limits, fits: FitPool
     ) -> None:
         self._cluster, self._queue, self._work, self._limits = cluster, queue, work, limits
-        self._fits = fits
+        self._fits, self._handing = fits, Handing(queue)
         self._seats: dict[int, Seat] = {}
         self._hired = self._refused = self._restarts = 0
         self._opening_deaths = self._crashes = 0
@@ -171,7 +172,9 @@ class Pool:
                     break
                 if idle:
                     seat.heard = time.monotonic()
-                stream = seat.worker.run(lease, 2 * self._limits.batch_seconds)
+                handed = self._handing.of(lease, self._seats)
+                lease.handed = handed is not None
+                stream = seat.worker.run(lease, 2 * self._limits.batch_seconds, handed)
                 seat.flights.append(Flight(lease, stream))
 
     def _collect(self) -> Iterator[list[TrialRecord]]:

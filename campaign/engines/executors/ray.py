@@ -1,4 +1,4 @@
-"""Run trials on Ray workers; only this file and the metrics import Ray."""
+"""Run trials on Ray workers; only this file, trainings and metrics import Ray."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from campaign.engines.executors import cluster, limits, metrics
-from campaign.engines.executors.actor import FitActor, TrialActor
-from campaign.engines.executors.base import Work
-from campaign.engines.executors.causes import Died, Raised, died, is_unserializable, raised
+from campaign.engines.executors.actor import TrialActor
+from campaign.engines.executors.base import LostAssetError, Work
+from campaign.engines.executors.causes import Died, Raised, died
 from campaign.engines.executors.fit_pool import FitPool
 from campaign.engines.executors.fits import GRACE_SECONDS, Fit
 from campaign.engines.executors.lease import Lease, LeaseQueue
 from campaign.engines.executors.pool import Pool
+from campaign.engines.executors.ray_fits import Process, RayFit, begun, following, got
 from campaign.errors import SetupError
 from campaign.lazy import LazyModule
 from campaign.records import TrialRecord
@@ -46,7 +47,7 @@ class RayExecutor:
     workers: int | Literal["auto"] = "auto"
     cpus_per_worker: int = 1
     gpus_per_worker: float | Literal["auto"] = "auto"
-    batch_seconds: float = 3.0
+    batch_seconds: float = 5.0
     max_attempts: int = 3
     patience_seconds: float = 300.0
     grace_seconds: float = GRACE_SECONDS
@@ -179,9 +180,7 @@ class RayCluster:
 
     def train(self, fit: Fit, gpus: float) -> RayFit:
         """Begin a training as soon as a node has room."""
-        variables = {} if self.local else cluster.worker_environment(cpus=fit.cpus, gpus=gpus)
-        options = cluster.actor_options(fit.cpus, gpus, variables)
-        return RayFit(ray.remote(**cluster.ACTOR)(FitActor).options(**options).remote(fit.work))
+        return begun(fit, gpus, local=self.local)
 
     def ready(self, awaited: Sequence[Any], seconds: float) -> list[Any]:
         """Those calls that have something to read, after waiting for the first of them."""
@@ -195,7 +194,7 @@ class RayCluster:
         options |= cluster.local_options(workers * self.cpus) if self.local else {}
         try:
             ray.init(address=self.address, **options)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # a plain one where a node did not start in time
             raise SetupError(cluster.start_problem(self.address, error)) from error
 
     def _actor_class(self, variables: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -203,83 +202,43 @@ class RayCluster:
         return ray.remote(**cluster.ACTOR)(TrialActor).options(**options)
 
 
-class RayWorker:
-    """A handle of one worker; each call returns at once, what is awaited comes back.
-
-    Args:
-        actor: The handle that Ray gave.
-        late: References of what trainings gave, by key; it grows.
-    """
+class RayWorker(Process):
+    """One worker; `late` are references of what trainings gave, by key, and grow."""
 
     def __init__(self, actor: Any, late: Mapping[str, object]) -> None:  # noqa: ANN401
-        self._actor, self._late = actor, late
+        super().__init__(actor)
+        self._late = late
 
     def open(self) -> Any:  # noqa: ANN401
         """Done when the worker can run batches; see `result`."""
         return self._actor.open.remote()
 
-    def run(self, lease: Lease, seconds: float) -> Any:  # noqa: ANN401
-        """A stream of micro-batches; see `next_rows`."""
+    def run(self, lease: Lease, seconds: float, handed: Any = None) -> Any:  # noqa: ANN401
+        """A stream of micro-batches; see `next_rows`. What was `handed` on is a reference."""
         setup, points = lease.setup, tuple(lease.pending.values())
         keys = {setup.training.asset} & set(self._late) if setup.training else ()
         late = {key: self._late[key] for key in keys}
+        late |= {} if handed is None else {setup.answers_asset: handed}
         run = self._actor.run.options(num_returns="streaming")
         return run.remote(setup, points, lease.attempt, seconds, late)
 
-    def stop(self) -> None:
-        """End after the current trial."""
-        self._actor.stop.options(concurrency_group="control").remote()
+    def share(self, setup_id: str) -> Any:  # noqa: ANN401
+        """A reference of what spares another worker of preparing a setup."""
+        return self._actor.share.options(concurrency_group="control").remote(setup_id)
 
     def ping(self) -> Any:  # noqa: ANN401
         """Done when the process answers."""
         return self._actor.ping.options(concurrency_group="control").remote()
 
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        ray.kill(self._actor)
-
     def result(self, call: Any) -> Raised | Died | None:  # noqa: ANN401
         """How a finished call went: None is well."""
-        outcome = _get(call)
+        outcome = got(call)
         return outcome if isinstance(outcome, Raised | Died) else None
 
     def next_rows(self, stream: Any) -> list[TrialRecord] | Raised | Died | None:  # noqa: ANN401
         """What a ready stream holds next: rows, an error, or None at its end."""
-        rows: list[TrialRecord] | Raised | Died | None = _next(stream)
+        rows: list[TrialRecord] | Raised | Died | None = following(stream)
         return rows
-
-
-class RayFit:
-    """A handle of one training; each call returns at once.
-
-    Args:
-        actor: The handle that Ray gave.
-    """
-
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401
-        self._actor = actor
-
-    def run(self) -> Any:  # noqa: ANN401
-        """Begin; the stream of its news, see `next_news`."""
-        return self._actor.run.options(num_returns="streaming").remote()
-
-    def stop(self) -> None:
-        """End after the current epoch, or in it where that takes long."""
-        self._actor.stop.options(concurrency_group="control").remote()
-
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        ray.kill(self._actor)
-
-    def next_news(self, stream: Any) -> object:  # noqa: ANN401
-        """What a ready stream holds next: metrics, the outcome, an error, or None at its end."""
-        news: object = _next(stream)
-        return news
-
-
-def _next(stream: Any) -> Any:  # noqa: ANN401
-    following = next(stream, None)
-    return None if following is None else _get(following)
 
 
 def _nodes() -> list[dict[str, Any]]:
@@ -287,14 +246,9 @@ def _nodes() -> list[dict[str, Any]]:
     return nodes
 
 
-def _get(reference: Any) -> Any:  # noqa: ANN401
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayError as error:
-        alive = isinstance(error, ray.exceptions.RayTaskError) or is_unserializable(error)
-        return raised(error) if alive else died(error)
-
-
 def _fetch(reference: Any) -> object:  # noqa: ANN401
-    value: object = ray.get(reference)
+    try:
+        value: object = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        raise LostAssetError(f"{type(error).__name__}: {error}") from error
     return value

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,8 +93,10 @@ class ParquetStore:
     def done(self) -> dict[str, str]:
         return self._journal.done()
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        table, lines = load_results(self.folder, columns)
+    def read(
+        self, columns: Sequence[str] | None = None, *, encoded: Collection[str] = ()
+    ) -> pa.Table:
+        table, lines = load_results(self.folder, columns, encoded=encoded)
         for line in lines:
             self._warn(line)
         return table

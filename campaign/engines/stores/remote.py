@@ -45,7 +45,7 @@ class RemoteFolder:
         kind, _, rest = url.partition("://")
         if "@" in rest.split("/", 1)[0]:
             raise SpecError(
-                f"{kind}://...@...: a results URL must hold no user or password; "
+                f"{kind}://...@...: a URL must hold no user or password; "
                 "set the credentials in the environment"
             )
         import fsspec

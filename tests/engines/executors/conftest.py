@@ -76,6 +76,7 @@ class ScriptedWork:
     prepare_seconds: float = 0.0
     open_error: str = ""
     reads_training: bool = False
+    hands_on: bool = False
 
     def open(self, assets: Callable[[str], object]) -> ScriptedWorker:
         if self.open_error == "once" and not self._first("open"):
@@ -103,6 +104,10 @@ class ScriptedWork:
             self._die()
         if action == "exit-once" and self._first(trial_id):
             os._exit(17)
+        if action == "mark":
+            self._first("mark")
+        while action == "await-mark" and not (self.folder / "mark").exists():
+            time.sleep(0.05)
         if action == "raise":
             raise ValueError(f"{trial_id} is broken")
         if action == "raise-odd":
@@ -127,13 +132,24 @@ class ScriptedWork:
 class ScriptedWorker:
     def __init__(self, work: ScriptedWork, assets: Callable[[str], object]) -> None:
         self.work, self.assets = work, assets
-        self.setup_id = ""
+        self.setup_id, self.handed = "", False
+
+    def share(self, setup_id: str) -> object | None:
+        self.work.act("share")
+        return f"all of {setup_id}" if self.work.hands_on and self.setup_id == setup_id else None
+
+    def _handed(self, setup: Setup) -> bool:
+        try:
+            return self.assets(setup.answers_asset) == f"all of {setup.setup_id}"
+        except LookupError:
+            return False
 
     def trials(self, setup: Setup, points: Sequence[Point], attempt: int) -> Iterator[TrialRecord]:
         for point in points:
             begun = time.perf_counter()
             if self.setup_id != setup.setup_id:
-                time.sleep(self.work.prepare_seconds)
+                self.handed = self._handed(setup)
+                time.sleep(0 if self.handed else self.work.prepare_seconds)
                 self.setup_id = setup.setup_id
             self.work.act(point.trial_id)
             asset = self.assets("numbers")
@@ -148,6 +164,7 @@ class ScriptedWorker:
                 attempt=attempt,
                 host=str(os.getpid()),
                 device=None if trained is None else self.assets(trained.asset),
+                dataset="handed on" if self.handed else "own",
                 compute=f"threads={os.environ.get('OMP_NUM_THREADS')}",
             )
 

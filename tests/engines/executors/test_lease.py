@@ -175,3 +175,49 @@ def test_points_that_are_added_stand_behind_those_of_their_setup(kit: Any) -> No
     again = take(queue)
     assert not again.prepares
     assert {point.split("-")[0] for point in again.pending} == {"a"}
+
+
+def prepared(queue: LeaseQueue, kit: Any, worker: int, seconds: float, *, handed: bool) -> Any:
+    """A lease whose first row, after so many seconds, is in, and the next after one."""
+    lease = queue.take(worker, workers=2, idle=True)
+    assert lease is not None
+    lease.handed = handed
+    for spent, point in zip((seconds, 1.0), list(lease.pending.values()), strict=False):
+        queue.receive(lease, [kit.make_record(lease.setup, point, seconds=spent)])
+    return lease
+
+
+def test_a_setup_that_was_slow_to_prepare_is_handed_on_by_who_has_it(kit: Any) -> None:
+    queue = queue_of(kit.make_task("a", 1000))
+    first = prepared(queue, kit, 1, 30.0, handed=False)
+    second = queue.take(2, workers=2, idle=True)
+    assert second is not None
+    assert (queue.prepared_by(second), queue.prepared_by(first)) == ([1], [])
+    assert queue.waits("a")
+    queue.leave(1)
+    assert queue.prepared_by(second) == []
+
+
+def test_a_setup_that_is_quick_to_prepare_is_not_handed_on(kit: Any) -> None:
+    queue = queue_of(kit.make_task("a", 1000))
+    prepared(queue, kit, 1, 1.5, handed=False)
+    second = queue.take(2, workers=2, idle=True)
+    assert second is not None
+    assert queue.prepared_by(second) == []
+
+
+@pytest.mark.parametrize("handed", [False, True])
+def test_a_worker_joins_for_less_work_once_taking_over_is_known_to_be_quick(
+    handed: bool, kit: Any
+) -> None:
+    queue = queue_of(kit.make_task("a", 200))
+    prepared(queue, kit, 1, 30.0, handed=False)
+    prepared(queue, kit, 2, 0.5, handed=handed)
+    while queue.queued > 60:
+        lease = queue.take(1, workers=2, idle=True)
+        assert lease is not None
+        queue.receive(
+            lease, [kit.make_record(lease.setup, p, seconds=1.0) for p in lease.pending.values()]
+        )
+    # 60 s of work among three are 20 s for the third: less than 30 s of preparing.
+    assert (queue.take(3, workers=3, idle=True) is not None) == handed

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +145,23 @@ def test_nothing_to_run_starts_no_worker(kit: Any) -> None:
     executor = make()
     assert run(kit, kit.work(), [], executor) == []
     assert executor.status()["workers"] == 0
+
+
+@pytest.mark.parametrize("fault", ["", "kill-once", "raise"])
+def test_a_setup_is_handed_on_and_prepared_anew_where_that_fails(
+    fault: str, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.engines.executors.lease.HANDED_SECONDS", 0.5)
+    script = {"share": fault, "long-3": "await-mark", "short-4": "mark"}
+    work = kit.work(trial_seconds=0.02, prepare_seconds=1.0, hands_on=True, script=script)
+    tasks = [kit.make_task("long", 400), kit.make_task("short", 5)]
+    rows = run(kit, work, tasks, make(batch_seconds=0.5))
+    inline = [row for found in InlineExecutor().run(tasks, kit.work(), kit.assets) for row in found]
+    assert answers(rows) == answers(inline)
+    assert len(rows) == 405
+    joined = {row.host for row in rows if row.dataset == "handed on"}
+    if fault == "kill-once":  # the one that took its place may be handed what the other found
+        assert (tmp_path / "share").exists()
+    else:
+        assert len(joined) == (0 if fault else 1)
+    assert {row.trial_id.split("-")[0] for row in rows if row.dataset == "handed on"} <= {"long"}

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -286,27 +286,3 @@ def test_a_url_that_cannot_be_used_is_refused_in_one_line(
 def test_a_bucket_that_is_not_there_is_refused_in_one_line(s3: str) -> None:
     with pytest.raises(SetupError, match="check the name, the network"):
         RemoteFolder(f"{s3}-missing/x").write("a", b"1")
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The URL of a bucket on an S3 server of this process."""
-    pytest.importorskip("s3fs", reason="S3 results need s3fs")
-    server = pytest.importorskip("moto.server", reason="the S3 server of the tests is moto's")
-    import s3fs
-
-    served = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    served.start()
-    host, port = served.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        s3fs.S3FileSystem().mkdir("campaign-tests")
-        yield "s3://campaign-tests"
-    served.stop()

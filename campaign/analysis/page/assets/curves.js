@@ -1,15 +1,19 @@
 // Accuracy against bit error rate: a line with its band for each method.
 const MOST_BANDS = 8;
 
+// Estimates from samples of images have a curve for each training of a method, in one style.
+const curveName = (curve) =>
+  data.styles[curve.style].label + (known(curve.training) ? ` · training ${curve.training}` : "");
+
 function curveLines(curve, k) {
   const cells = curve.cells, several = curve.trainings || 1;
   const seen = several > 1 ? `trials (${several} trainings)` : "maps";
   const lines = [
-    data.styles[curve.style].label,
+    curveName(curve),
     `BER ${rate(data.bers[cells.ber[k]])}: ${percent(cells.mean[k], 2)} %` +
       (known(cells.low[k]) ? ` [${percent(cells.low[k], 2)}, ${percent(cells.high[k], 2)}]` : ""),
     `${count(cells.trials[k])} ${seen} of ${count(cells.images[k])} images` +
-      (cells.failed[k] ? `, ${count(cells.failed[k])} failed` : ""),
+      (cells.failed[k] ? `; ${count(cells.failed[k])} failed and are left out` : ""),
   ];
   if (known(cells.sd[k])) lines.push(`sd ${percent(cells.sd[k], 2)}, median ${percent(cells.median[k], 2)}, ` +
     `5-95 % of ${several > 1 ? "trials" : "maps"} ${percent(cells.q05[k], 2)}-${percent(cells.q95[k], 2)}`);
@@ -47,11 +51,12 @@ function drawCurves() {
   if (known(clean)) drawing.append(
     svg("line", { class: "clean", x1: frame.left, x2: frame.right, y1: y(clean), y2: y(clean) }));
   const points = [], groups = new Map(), ends = [];
+  const leads = (curve) => curves.find((c) => c.style === curve.style && c.cells.ber.length) === curve;
   const bands = (style) => curves.length <= MOST_BANDS || state.alone === style;
   curves.forEach((curve, order) => {
     const dim = state.alone !== null && state.alone !== curve.style;
     const group = svg("g", { class: "series" + (dim ? " dim" : ""), style: colour(curve.style) });
-    groups.set(curve.style, group);
+    groups.set(group, curve.style);
     const cells = curve.cells, at = cells.ber.map((b) => x(data.bers[b]));
     const sound = at.map((_, k) => k).filter((k) => known(cells.mean[k]));
     const wide = sound.filter((k) => known(cells.low[k]));
@@ -64,19 +69,20 @@ function drawCurves() {
     group.append(band, svg("path", { class: "line", "stroke-dasharray": data.styles[curve.style].dash,
       d: sound.length ? "M" + sound.map((k) => `${at[k].toFixed(1)} ${y(cells.mean[k]).toFixed(1)}`).join("L") : "" }));
     for (const k of sound) {
-      group.append(mark(data.styles[curve.style].marker, at[k], y(cells.mean[k])));
+      const kind = cells.failed[k] ? "mark hollow" : "mark";
+      group.append(mark(data.styles[curve.style].marker, at[k], y(cells.mean[k]), kind));
       if (!dim) points.push({ x: at[k], y: y(cells.mean[k]), series: curve.style, order, curve, k,
         key: `${curve.name} ${cells.ber[k]}`, lines: curveLines(curve, k) });
     }
     const end = sound[sound.length - 1];
-    if (named && end !== undefined) ends.push({ x: at[end], y: y(cells.mean[end]), dim, style: curve.style,
+    if (named && end !== undefined && leads(curve)) ends.push({ x: at[end], y: y(cells.mean[end]), dim, style: curve.style,
       text: data.styles[curve.style].label });
     drawing.append(group);
   });
   drawing.append(...nameEnds(ends.map((e) => ({ ...e, text: shortened(e.text, 30) })), frame));
   box.replaceChildren(drawing);
   listen(box, points, (style) => {
-    for (const [own, group] of groups) {
+    for (const [group, own] of groups) {
       group.classList.toggle("hot", own === style);
       const dim = state.alone !== null && state.alone !== own;
       group.querySelector(".band").setAttribute("visibility",
@@ -89,7 +95,8 @@ const shortened = (text, most) => (text.length > most ? text.slice(0, most - 1) 
 function drawLegend(curves) {
   const list = byId("curves-legend"), held = document.activeElement, focus = held && held.dataset.style;
   list.classList.toggle("single", state.alone !== null);
-  list.replaceChildren(...curves.map((curve) => {
+  const once = curves.filter((c, k) => curves.findIndex((other) => other.style === c.style) === k);
+  list.replaceChildren(...once.map((curve) => {
     const style = data.styles[curve.style];
     const sample = svg("svg", { viewBox: "0 0 30 12", "aria-hidden": "true", style: colour(curve.style) }, [
       svg("path", { class: "line", d: "M0 6H30", "stroke-dasharray": style.dash }), mark(style.marker, 15, 6)]);
@@ -117,7 +124,7 @@ function tellNumbers(curves) {
     const head = html("tr", {}, ["Method", "Clean (%)", ...places.map((b) => "BER " + rate(data.bers[b]))]
       .map((text) => html("th", { scope: "col" }, text)));
     const rows = curves.map((c) => html("tr", {}, [
-      html("th", { scope: "row" }, data.styles[c.style].label), html("td", {}, percent(c.clean, 2)),
+      html("th", { scope: "row" }, curveName(c)), html("td", {}, percent(c.clean, 2)),
       ...places.map((b) => html("td", {}, cell(c, c.cells.ber.indexOf(b))))]));
     details.querySelector(".scroll").replaceChildren(
       html("table", {}, [html("thead", {}, head), html("tbody", {}, rows)]));
