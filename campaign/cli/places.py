@@ -28,3 +28,12 @@ Folder = Annotated[
         metavar="FOLDER",
     ),
 ]
+SomeFolder = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        help="A results folder, a folder of such folders, or the URL of a results folder.",
+        parser=_here,
+        metavar="FOLDER",
+    ),
+]

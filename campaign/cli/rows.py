@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from campaign.cli.options import AllowCode, AsJson
-from campaign.cli.places import Folder
+from campaign.cli.places import Folder, SomeFolder
 
 
 def export(
@@ -30,9 +30,7 @@ def export(
 
 def replay(
     trial_id: Annotated[str, typer.Argument(help="trial_id of a row, or its beginning.")],
-    results: Annotated[
-        Path, typer.Option("--results", help="A results folder, or a folder of such folders.")
-    ] = Path("results"),
+    results: SomeFolder = Path("results"),
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,3 +97,18 @@ class Answers:
             return PrefixCache(forward, data, None, {}, fault_free)
         held = {p: tuple(flat.on(device) for flat in flats) for p, flats in self.held.items()}
         return PrefixCache(forward, data, stages, held, fault_free)
+
+
+def handed_on(assets: Callable[[str], object], key: str, made_on: str) -> Answers | None:
+    """What another worker has answered; None where nothing came, or from another kind of worker.
+
+    Args:
+        assets: Gives the value of a key, or raises LookupError.
+        key: Of the answers of a setup.
+        made_on: With what this worker computes.
+    """
+    try:
+        found = cast("Answers | None", assets(key))
+    except LookupError:
+        return None
+    return found if found and found.made_on == made_on else None

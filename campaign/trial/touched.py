@@ -48,13 +48,10 @@ class Places:
 
     def put(self, weight: Tensor, values: Tensor) -> None:
         """Write `values`, shaped as `clean`, into these places of `weight`, of any strides."""
+        reachable = weight.device.type == "cpu" and weight.is_contiguous()
         if self.flat is None:
             weight.copy_(values)
-        elif (
-            self.clean.numel() >= _WORTH_NUMPY
-            and weight.device.type == "cpu"
-            and weight.is_contiguous()
-        ):
+        elif reachable and self.clean.numel() >= _WORTH_NUMPY:
             weight.detach().numpy().reshape(-1)[self.flat.numpy()] = values.numpy()
         else:
             weight.put_(self.flat, values)

@@ -16,7 +16,7 @@ from campaign.sources.pixels import normalise
 from campaign.spec.grid import Point, Setup
 from campaign.trial.ahead import DrawsAhead
 from campaign.trial.allocator import keep_freed_memory
-from campaign.trial.answers import Answers
+from campaign.trial.answers import Answers, handed_on
 from campaign.trial.evaluate import Counts, TestSet, chosen_images, held_out_images
 from campaign.trial.failures import failure_of, first_line, is_short
 from campaign.trial.keys import data_asset as data_asset
@@ -63,7 +63,9 @@ class TrialWork:
         """Make a worker in this process."""
         return TrialWorker(self, assets)
 
-    def failed(self, setup: Setup, point: Point, failure: Failure) -> TrialRecord:
+    def failed(
+        self, setup: Setup, point: Point, failure: Failure, device: str = "unknown"
+    ) -> TrialRecord:
         """The record of a trial without a result; needs no torch."""
         return record(
             setup,
@@ -73,7 +75,7 @@ class TrialWork:
             error=first_line(failure.error),
             attempt=failure.attempt,
             seconds=failure.seconds,
-            device="unknown",
+            device=device,
             compute="unknown",
             code_version=self.code_version,
         )
@@ -113,24 +115,16 @@ class TrialWorker:
             try:
                 prepared, outcome = self._outcome(setup, point, following)
             except Exception as error:
-                seconds = time.perf_counter() - started
-                lost = self.work.failed(setup, point, failure_of(error, attempt, seconds))
-                yield replace(lost, device=device_name(self.device))
+                failure = failure_of(error, attempt, time.perf_counter() - started)
+                yield self.work.failed(setup, point, failure, device_name(self.device))
                 continue
             yield self._succeeded(prepared, point, outcome, attempt, started)
 
     def share(self, setup_id: str) -> Answers | None:
+        """What spares another worker of preparing the setup, if it is the one prepared here."""
         held = self._prepared
         known = held is not None and held.setup.setup_id == setup_id and not held.reference
         return Answers.of(held.prefix, self._made_on(held.setup)) if held and known else None
-
-    def _handed(self, setup: Setup) -> Answers | None:
-        """What another worker has answered, None where nothing came or it is lost."""
-        try:
-            found = cast("Answers | None", self.assets(setup.answers_asset))
-        except LookupError:
-            return None
-        return found if found and found.made_on == self._made_on(setup) else None
 
     def _outcome(
         self, setup: Setup, point: Point, following: Point | None
@@ -196,7 +190,10 @@ class TrialWorker:
         """The setup, prepared in batches that the memory of the device holds."""
         placed = self._network(setup)
         data, split = self._test_set(setup, placed), self._split(setup, placed)
-        known, handed = self._most.get(setup.model_name, len(data)), self._handed(setup)
+        known, handed = (
+            self._most.get(setup.model_name, len(data)),
+            handed_on(self.assets, setup.answers_asset, self._made_on(setup)),
+        )
         for most in (min(size, known) for size in placed.batch_sizes(len(data))):
             part = None if split is None else split.in_batches(most)
             try:

@@ -160,6 +160,7 @@ def failed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         watch.stop()
 
 
+@pytest.mark.slow
 def test_a_failure_leads_to_the_trials_of_its_point(browser: Any, failed_url: str) -> None:
     browser.open(failed_url)
     until(browser, "!!document.querySelector('#failures td button')")
@@ -179,6 +180,7 @@ def test_a_failure_leads_to_the_trials_of_its_point(browser: Any, failed_url: st
     assert not browser.complaints()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_to_be(browser: Any, results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "campaign", "ui", str(results), "--port", "0", "--no-mlflow"]

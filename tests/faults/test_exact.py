@@ -29,7 +29,9 @@ def addresses(held: Memory, found: set[object]) -> list[int]:
     return sorted(start[key] + position for key, position in found)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("count", [1, 2, 17, 1000, 190_000, 192_083])
+@pytest.mark.parametrize(
+    "count", [1, 2, 17, 1000, pytest.param(190_000, marks=pytest.mark.slow), 192_083]
+)
 def test_as_many_bits_flip_as_asked_for_every_seed(count: int) -> None:
     held = memory(*MIXED)
     assert sum(exposed.bits for exposed in held.values()) == 192_083
@@ -65,6 +67,7 @@ def test_flips_of_a_parameter_are_hypergeometric() -> None:
     assert abs(np.var(first) - law.var()) < 6 * law.var() * (2.2 / 1500) ** 0.5
 
 
+@pytest.mark.slow
 def test_fewer_flips_are_among_more_with_one_seed() -> None:
     held = memory(*MIXED)
     for seed in range(5):
@@ -72,7 +75,7 @@ def test_fewer_flips_are_among_more_with_one_seed() -> None:
         assert all(fewer < more for fewer, more in pairwise(sets))
 
 
-@pytest.mark.parametrize("ber", [1e-4, 0.01, 0.4])
+@pytest.mark.parametrize("ber", [1e-4, 0.01, pytest.param(0.4, marks=pytest.mark.slow)])
 def test_they_are_the_first_bits_to_flip_independently_as_the_rate_grows(ber: float) -> None:
     held = memory(*MIXED)
     for seed in range(5):

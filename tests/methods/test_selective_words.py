@@ -242,6 +242,7 @@ def test_one_percent_takes_much_of_the_harm_of_flipped_signs(by: str) -> None:
     assert clean - protected < 0.6 * (clean - bare)
 
 
+@pytest.mark.slow
 def test_protected_by_gradient_the_bit_flip_attack_does_less_harm() -> None:
     """5 %: with 1 % this small network still has as harmful bits elsewhere."""
 

@@ -146,6 +146,7 @@ def test_batchnorm_takes_the_constants_in(dtype: str, t: float) -> None:
     check_batchnorm(dtype, t=t)
 
 
+@pytest.mark.slow
 def test_batchnorm_takes_one_constant_per_channel_in() -> None:
     check_batchnorm("q2_5", t=3.97, per="channel", exclude=("linear.weight",))
 
@@ -175,6 +176,7 @@ def test_a_channel_is_judged_by_itself_when_batchnorm_takes_its_constant_in() ->
         prepared(net, scaling("batchnorm", **options), exclude=("4.weight",))
 
 
+@pytest.mark.slow
 def test_batchnorm_takes_large_constants_in() -> None:
     net, data = network(build_network("cifar_resnet20", 10)), images(4)
     expected = prepared(net, scaling("layer", t=2.0**100), data=data).fault_free

@@ -23,8 +23,7 @@ SIZES = {
     "torchvision/densenet121": 64,
     "torchvision/vit_b_16": 224,
 }
-QUICK = ("digits_cnn", "lenet_cifar", "tiny_resnet8", "resnet8_b", "cifar_resnet20")
-QUICK += ("cifar_resnet20_b", "cifar_vgg11_bn", "torchvision/resnet18", "torchvision/squeezenet1_1")
+QUICK = ("digits_cnn", "lenet_cifar", "tiny_resnet8", "resnet8_b")
 CASES = [
     pytest.param(name, size, marks=[] if name in QUICK else [pytest.mark.slow])
     for name, size in SIZES.items()

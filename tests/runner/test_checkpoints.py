@@ -115,7 +115,9 @@ def planned(campaign: Campaign, *settings: str) -> str:
     return str(result.output)
 
 
-@pytest.mark.parametrize("kind", ["s3", "file", "memory"])
+@pytest.mark.parametrize(
+    "kind", ["memory", *(pytest.param(each, marks=pytest.mark.slow) for each in ("s3", "file"))]
+)
 def test_a_training_of_another_campaign_on_another_machine_is_found(
     trained: Campaign, kind: str, request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def test_rows_do_not_depend_on_executor_and_workers(campaign, monkeypatch) -> No
     assert seen[0] == seen[1] == seen[2]
 
 
+@pytest.mark.slow
 def test_a_setup_that_cannot_be_prepared_is_rows_on_ray_too(campaign, monkeypatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     campaign.edit("[none, range_clamp]", "[none, {saf: {function: scaled_tanh, a: 0.001}}]")

@@ -53,8 +53,9 @@ def trained(folder: Path, name: str, size: int = 2) -> tuple[FitJob, Trained]:
     return job, load(folder, job)
 
 
-@pytest.mark.parametrize("name", ["randbet", "tiny_resnet8"] + [
-    pytest.param(each, marks=pytest.mark.slow) for each in STACKS if each != "randbet"
+@pytest.mark.parametrize("name", ["randbet"] + [
+    pytest.param(each, marks=pytest.mark.slow)
+    for each in ("tiny_resnet8", *STACKS) if each != "randbet"
 ])  # fmt: skip
 def test_two_workers_train_what_one_does(tmp_path: Path, name: str) -> None:
     (lone, materials), (job, found) = case(name, 1), trained(tmp_path / "two", name)
@@ -71,6 +72,7 @@ def test_two_workers_train_what_one_does(tmp_path: Path, name: str) -> None:
         assert two.extra == pytest.approx(dict(one.extra), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_broken_team_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     job, whole = trained(tmp_path / "whole", "retrained")
     folder = tmp_path / "broken"

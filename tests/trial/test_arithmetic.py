@@ -35,7 +35,7 @@ def test_a_product_takes_and_gives_numbers_of_16_bits(compute) -> None:
 
 
 def test_weights_stay_as_they_are(network, digits) -> None:
-    before = {name: held.clone() for name, held in network.trained.items()}
+    before = {name: held.clone() for name, held in network.module.named_parameters()}
     Forward(network.module, compute="bf16").answers(digits)
     for name, parameter in network.module.named_parameters():
         assert parameter.dtype == torch.float32

@@ -138,6 +138,7 @@ def test_a_stop_ends_the_training_after_its_epoch(kit, executor, tmp_path) -> No
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_a_training_that_does_not_end_in_time_is_given_up(kit, tmp_path) -> None:
     fit, heard = make_fit(kit, tmp_path, "hangs", deed="hang")
     executor = RayExecutor(address="local", workers=1, grace_seconds=0.5)
@@ -161,6 +162,7 @@ class _Stopper:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_a_training_whose_process_dies_goes_on_and_one_too_large_is_told(kit, tmp_path) -> None:
     fit, heard = make_fit(kit, tmp_path, "dies", deed="kill")
     executor = RayExecutor(address="local", workers=1)

@@ -61,6 +61,7 @@ def test_a_killed_worker_is_replaced_and_no_trial_is_lost(kit: Any) -> None:
     assert executor.status()["restarts"] == 2
 
 
+@pytest.mark.slow
 def test_one_poisonous_trial_among_200_costs_only_itself(kit: Any) -> None:
     executor = make()
     rows = run(kit, kit.work(script={"a-77": "kill"}), [kit.make_task("a", 200)], executor)
@@ -84,6 +85,7 @@ def test_a_worker_that_raises_costs_the_trial_and_no_process(kit: Any) -> None:
     assert executor.status()["restarts"] == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_or_is_deaf_is_replaced(kit: Any) -> None:
     script = {"a-20": "hang-once", "b-0": "freeze-once"}
     executor = make(patience_seconds=1.0)
@@ -107,6 +109,7 @@ def test_stop_ends_soon_with_what_is_finished(kit: Any) -> None:
     assert {row.status for row in rows} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_be_opened_is_a_setup_error(kit: Any) -> None:
     with pytest.raises(SetupError, match="no Ray worker can run trials: ValueError: no such file"):
         run(kit, kit.work(open_error="no such file"), [kit.make_task("a", 5)], make(workers=1))
@@ -133,6 +136,7 @@ def test_workers_that_the_cluster_cannot_hold_are_a_setup_error(kit: Any) -> Non
         run(kit, kit.work(), [kit.make_task("a", 5)], make(cpus_per_worker=99, workers="auto"))
 
 
+@pytest.mark.slow
 def test_abandoning_the_rows_frees_the_workers_for_the_next_run(kit: Any) -> None:
     work = kit.work(trial_seconds=0.05)
     rows = make(cpus_per_worker=2, workers=1).run([kit.make_task("a", 1000)], work, kit.assets)
@@ -147,7 +151,9 @@ def test_nothing_to_run_starts_no_worker(kit: Any) -> None:
     assert executor.status()["workers"] == 0
 
 
-@pytest.mark.parametrize("fault", ["", "kill-once", "raise"])
+@pytest.mark.parametrize(
+    "fault", ["kill-once", *(pytest.param(each, marks=pytest.mark.slow) for each in ("", "raise"))]
+)
 def test_a_setup_is_handed_on_and_prepared_anew_where_that_fails(
     fault: str, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
