@@ -22,6 +22,8 @@ _TABLES = (
     " differences TEXT NOT NULL, found_at REAL NOT NULL, UNIQUE (trial_id, device, differences))",
 )
 
+_ELSEWHERE = "SELECT 1 FROM parts WHERE instr(name, '/') OR name NOT LIKE '%.parquet'"
+
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the journal for writing, every commit durable; make it if it is not there.
@@ -62,6 +64,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
         _create(db)
     check_journal(db, path)
+    if db.execute(_ELSEWHERE).fetchone() is not None:  # files are moved by these names
+        raise sqlite3.DatabaseError("it lists a part outside of the folder")
     (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if problem != "ok":
         raise sqlite3.DatabaseError(problem)

@@ -59,14 +59,14 @@ def parse_manifest(lines: Iterable[str]) -> Manifest:
     for line in lines:
         try:
             entry = json.loads(line)
-            name = str(entry["part"])
+            name = _plain(entry["part"])
             if entry.get("set_aside"):
                 bad[name] = str(entry["set_aside"])
                 listed.pop(name, None)
                 replacements.pop(name, None)
                 continue
             part = Part(name, int(entry["rows"]), int(entry["bytes"]), str(entry["sha256"]))
-            replaces = tuple(map(str, entry.get("replaces", ())))
+            replaces = tuple(map(_plain, entry.get("replaces", ())))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
         listed[name] = part
@@ -105,6 +105,13 @@ def add_lines(folder: Path, entries: Sequence[Mapping[str, object]]) -> None:
         file.writelines(json.dumps(entry).encode() + b"\n" for entry in entries)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _plain(name: object) -> str:
+    """The name of a part; one that leads out of the folder is none, for files are moved by it."""
+    if not isinstance(name, str) or not name.endswith(".parquet") or {"/", "\0"} & set(name):
+        raise ValueError(f"{name!r} is no name of a part")
+    return name
 
 
 def _last_byte(path: Path) -> bytes:

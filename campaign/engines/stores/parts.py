@@ -21,6 +21,8 @@ _ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
     ("seed", "ascending"),
 ]
 _MAGIC = b"PAR1"
+_NEEDED = ("trial_id", "status")
+"""Columns without which a row cannot be told from others."""
 
 
 class Part(NamedTuple):
@@ -99,6 +101,8 @@ def load_part(
         raise DamagedPartError(f"it cannot be read: {str(error).splitlines()[0]}") from None
     if not ours:
         raise ForeignPartError("it holds no trial records")
+    if any(name in table.column_names and table[name].null_count for name in _NEEDED):
+        raise ForeignPartError(f"rows without {' or '.join(_NEEDED)} are no trial records")
     return table, Part(path.name, len(table), len(content), digest)
 
 

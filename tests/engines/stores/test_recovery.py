@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from campaign.engines.stores.manifest import MANIFEST, add_lines
 from campaign.engines.stores.parquet import ParquetStore
 from campaign.engines.stores.reader import load_results
 from campaign.engines.stores.schema import to_records
@@ -251,3 +254,38 @@ def test_a_slow_campaign_does_not_end_in_thousands_of_small_parts(
     store.close()
     assert numbers(load_results(tmp_path).table) == list(range(600))
     assert len(parts(tmp_path)) < 100
+
+
+def test_no_file_outside_of_the_folder_is_touched_whatever_the_folder_says(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Someone else's results may hold anything."""
+    mine = [tmp_path / name for name in ("one.parquet", "two.parquet", "three", "four.parquet")]
+    for path in mine:
+        path.write_text("mine")
+    held = json.loads((folder / "trials" / MANIFEST).read_text().splitlines()[0])
+    entries = [
+        {**held, "replaces": ["../../one.parquet"]},
+        {**held, "part": "../../two.parquet"},
+        {**held, "part": "../../three"},
+        {**held, "part": ".."},
+    ]
+    add_lines(folder / "trials", entries)
+    assert reopened(folder) == (list(range(30)), 30, [])
+    with closing(sqlite3.connect(folder / "journal.db")) as db:
+        db.execute("INSERT INTO parts VALUES (99, '../../four.parquet', 1, 1, 'a')")
+        db.commit()
+    shown, done, (line,) = reopened(folder)
+    assert (shown, done) == (list(range(30)), 30)
+    assert "lists a part outside of the folder" in line
+    assert [path.read_text() for path in mine] == ["mine"] * 4
+
+
+@pytest.mark.parametrize("missing", ["trial_id", "status"])
+def test_rows_that_name_no_trial_are_passed_over(folder: Path, missing: str) -> None:
+    whole = pq.read_table(parts(folder)[0])
+    pq.write_table(whole.drop_columns([missing]), folder / "trials" / "mine.parquet")
+    shown, done, (line,) = reopened(folder)
+    assert (shown, done) == (list(range(30)), 30)
+    assert "mine.parquet is passed over: rows without trial_id or status" in line
+    assert numbers(load_results(folder).table) == list(range(30))
