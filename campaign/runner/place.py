@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from campaign.engines.stores.remote import RemoteFolder, is_url
-from campaign.errors import SetupError
+from campaign.engines.stores.remote import RemoteFolder, is_url, misspelt
+from campaign.errors import SetupError, SpecError
 from campaign.runner.folder import ResultsFolder
 from campaign.sources.cache import cache_folder
 
@@ -34,13 +34,23 @@ Place = Path | str
 def place_of(text: str | Path) -> Place:
     """A folder where that is what `text` names, also as ``file://``; else the URL.
 
+    Raises:
+        SpecError: If a URL is meant that lacks a slash, or names a folder of another machine.
+
     Example:
         >>> place_of("file:///data/my%20results").as_posix(), place_of("s3://bucket/x")
         ('/data/my results', 's3://bucket/x')
     """
     if not is_url(text):
+        if meant := misspelt(text):
+            raise SpecError(f"results: got {str(text)!r}, which is no folder; write {meant}")
         return Path(text)
     parts = urlsplit(str(text))
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise SpecError(
+            f"results: got {str(text)!r}, a folder of the machine {parts.netloc!r}; allowed: "
+            "file:///FOLDER with three slashes, or the folder without file://"
+        )
     return Path(unquote(parts.path)) if parts.scheme == "file" else str(text)
 
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from campaign.cli.app import app
 from campaign.engines.stores import ownership
-from campaign.errors import LockedError, SetupError
+from campaign.errors import LockedError, SetupError, SpecError
 from campaign.runner.choose import results_place
-from campaign.runner.place import here, opened
+from campaign.runner.place import here, opened, place_of
 from campaign.spec.load import load
 
 
@@ -76,3 +76,17 @@ def test_a_file_url_is_a_folder_and_the_spec_may_name_a_url(campaign: Any, tmp_p
     spec = load(campaign.path, []).spec
     assert results_place(spec, None) == tmp_path / "there"
     assert results_place(spec, "s3://bucket/name") == "s3://bucket/name"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("s3:/bucket/x", "write s3://bucket/x"),
+        (Path("s3://bucket/x"), "write s3://bucket/x"),  # a path has one slash
+        ("gs:bucket", "write gs://bucket"),
+        ("file://results/x", "a folder of the machine 'results'"),
+    ],
+)
+def test_a_url_that_would_be_taken_for_a_folder_is_refused(text: Any, told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        place_of(text)

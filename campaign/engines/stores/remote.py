@@ -16,7 +16,10 @@ from campaign.errors import CampaignError, SetupError, SpecError
 T = TypeVar("T")
 _AT_ONCE = 64
 """Objects that are read with one call, and so at the same time."""
-_DRIVERS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
+_DRIVERS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+_AZURE = ("abfs", "abfss", "az")
+"""Their URLs name a container before the ``@``, and the account behind it."""
+_DRIVERS |= dict.fromkeys(_AZURE, "adlfs")
 
 
 def is_url(place: object) -> bool:
@@ -27,6 +30,18 @@ def is_url(place: object) -> bool:
         (True, False, False)
     """
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(place)) is not None
+
+
+def misspelt(place: object) -> str | None:
+    """The URL that was meant by what lacks a slash, None where a folder may be meant.
+
+    Example:
+        >>> misspelt("s3:/bucket/x"), misspelt("results/s3:/x"), misspelt("s3://bucket/x")
+        ('s3://bucket/x', None, None)
+    """
+    kind, colon, rest = str(place).partition(":")
+    wrong = colon and kind in _DRIVERS and not rest.startswith("//")
+    return f"{kind}://{rest.lstrip('/')}" if wrong else None
 
 
 class RemoteFolder:
@@ -43,20 +58,19 @@ class RemoteFolder:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         kind, _, rest = url.partition("://")
-        if "@" in rest.split("/", 1)[0]:
-            raise SpecError(
-                f"{kind}://...@...: a URL must hold no user or password; "
-                "set the credentials in the environment"
-            )
+        _check(kind, rest)
         import fsspec
 
         try:
             self._fs, path = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except ImportError:
-            package = _DRIVERS.get(kind, f"the fsspec driver of {kind}")
-            raise SetupError(f"{self.url}: needs {package}: pip install {package}") from None
+            raise SetupError(_needs(self.url, kind)) from None
         except ValueError as error:
+            if kind in _DRIVERS and "Protocol not known" in str(error):
+                raise SetupError(_needs(self.url, kind)) from None
             raise SpecError(f"{self.url}: {error}; allowed: s3, gs, abfs, file, memory") from None
+        except Exception as error:  # some connect at once; see `_do`
+            raise SetupError(_cannot(self.url, "opened", error)) from error
         self._root = str(path).rstrip("/")
 
     def sizes(self) -> dict[str, int]:
@@ -137,8 +151,30 @@ class RemoteFolder:
         except CampaignError:
             raise
         except Exception as error:  # each driver has errors of its own, and they share no class
-            first = (str(error).splitlines() or [""])[0]
-            raise SetupError(
-                f"{self.url}: cannot be {what} ({type(error).__name__}: {first}); "
-                "check the name, the network and the credentials"
-            ) from error
+            raise SetupError(_cannot(self.url, what, error)) from error
+
+
+def _check(kind: str, rest: str) -> None:
+    """Refuse a URL that names no bucket, or whose part before the path holds a secret."""
+    host = rest.split("/", 1)[0]
+    user, at, _ = host.rpartition("@")
+    if not rest.strip("/") or (kind in _DRIVERS and not host):
+        raise SpecError(f"{kind}://: names no bucket; allowed: such as {kind}://BUCKET/NAME")
+    if at and (":" in user or kind not in _AZURE):
+        raise SpecError(
+            f"{kind}://...@...: a URL must hold no user or password; "
+            "set the credentials in the environment"
+        )
+
+
+def _needs(url: str, kind: str) -> str:
+    package = _DRIVERS.get(kind, f"the fsspec driver of {kind}")
+    return f"{url}: needs {package}: pip install {package}"
+
+
+def _cannot(url: str, what: str, error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return (
+        f"{url}: cannot be {what} ({type(error).__name__}: {first}); "
+        "check the name, the network and the credentials"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 import uuid
@@ -281,6 +282,26 @@ def test_a_url_that_cannot_be_used_is_refused_in_one_line(
     assert "secret" not in str(refused.value)
     with pytest.raises(SpecError, match=r"nothing://x: .*allowed: s3, gs"):
         RemoteFolder("nothing://x")
+    for url in ("s3://", "s3:///name", "memory://"):
+        with pytest.raises(SpecError, match=r"names no bucket; allowed: such as \w+://BUCKET/NAME"):
+            RemoteFolder(url)
+    with pytest.raises(SpecError, match="no user or password"):
+        RemoteFolder("abfs://key:secret@account/x")
+
+
+def test_an_azure_url_names_its_account_behind_the_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    for kind in ("abfs", "abfss", "az"):
+        url = f"{kind}://container@account.dfs.core.windows.net/x"
+        with pytest.raises(SetupError, match=f"{url}: needs adlfs: pip install adlfs"):
+            RemoteFolder(url)
+
+
+def test_a_server_that_is_asked_at_once_and_does_not_answer_is_refused_in_one_line() -> None:
+    with pytest.raises(SetupError, match=r"cannot be opened \(\w+: .*refused.*check the name"):
+        RemoteFolder("ftp://127.0.0.1:1/x")
 
 
 def test_a_bucket_that_is_not_there_is_refused_in_one_line(s3: str) -> None:
