@@ -78,8 +78,9 @@ class Answers:
     def taken(self, forward: Forward, data: TestSet, stages: Stages | None) -> PrefixCache | None:
         """What `PrefixCache.filled` gives, after a look at the first and the last batch.
 
-        These are answered here too, for the last bit may depend on the machine and on the size of
-        a batch. None where they differ, or the network is not cut as it was there.
+        These are answered here too, whole and from each kept stage, for the last bit may depend on
+        the machine and on the size of a batch. None where they differ, or the network is not cut as
+        it was there.
         """
         device = data.labels.device
         whole = stages is None or not stages.stand_for_module
@@ -93,10 +94,11 @@ class Answers:
                 own = forward.batch(data.batch(start))
                 if not same_bits(own, fault_free[start : start + data.batch_size]):
                     return None
-        if self.held is None:
+        if self.held is None or stages is None:
             return PrefixCache(forward, data, None, {}, fault_free)
         held = {p: tuple(flat.on(device) for flat in flats) for p, flats in self.held.items()}
-        return PrefixCache(forward, data, stages, held, fault_free)
+        found = PrefixCache(forward, data, stages, held, fault_free)
+        return found if found.holds() else None
 
 
 def handed_on(assets: Callable[[str], object], key: str, made_on: str) -> Answers | None:

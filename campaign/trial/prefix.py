@@ -73,6 +73,26 @@ class PrefixCache:
         held = {place: tuple(batches) for place, batches in filling.held.items()}
         return cls(forward, data, stages, held, fault_free)
 
+    def holds(self) -> bool:
+        """Whether the first and the last batch, from each stage that is kept, are `fault_free`."""
+        size, count = self.data.batch_size, len(self.data)
+        batches = -(-count // size)
+        if self.stages is None or not self.stages.stand_for_module:
+            return not self.held
+        if any(not 0 < place < len(self.stages) for place in self.held):
+            return False
+        if any(len(kept) != batches for kept in self.held.values()):
+            return False
+        ends = [range(b * size, min((b + 1) * size, count)) for b in {0, batches - 1}]
+        with torch.inference_mode():
+            return all(
+                same_bits(
+                    next(self._batches(place, images)), self.fault_free[images.start : images.stop]
+                )
+                for place in self.held
+                for images in ends
+            )
+
     @property
     def held_bytes(self) -> int:
         """Bytes that are kept."""
