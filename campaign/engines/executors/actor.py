@@ -13,6 +13,9 @@ from campaign.engines.executors.gather import gather
 from campaign.records import TrialRecord
 from campaign.spec.grid import Point, Setup
 
+ANSWERS_SECONDS = 30.0
+"""How long what another worker has answered is waited for; then the setup is prepared anew."""
+
 
 class TrialActor:
     """One warm worker that runs batches in turn and can be stopped between two trials.
@@ -20,19 +23,24 @@ class TrialActor:
     Args:
         work: What the worker is made from.
         assets: Key -> reference of a shared value.
-        fetch: Turns a reference into its value.
+        fetch: Turns a reference into its value, within so many seconds; None is as long as it
+            takes.
     """
 
     def __init__(
-        self, work: Work, assets: Mapping[str, object], fetch: Callable[[object], object]
+        self,
+        work: Work,
+        assets: Mapping[str, object],
+        fetch: Callable[[object, float | None], object],
     ) -> None:
         self._work, self._assets, self._fetch = work, dict(assets), fetch
+        self._answers = ""
         self._stopping = threading.Event()
         self._worker: Worker | None = None
 
     def open(self) -> None:
         """Make the worker; whatever that raises goes to the driver."""
-        self._worker = self._work.open(lambda key: self._fetch(self._assets[key]))
+        self._worker = self._work.open(self._asset)
 
     def run(
         self,
@@ -45,7 +53,8 @@ class TrialActor:
         """Rows in micro-batches, until the points or the seconds are used up or `stop` is called.
 
         `late` are references of shared values that the setup needs and that may be younger than
-        this worker; what another worker has answered is held no longer than the batch.
+        this worker; what another worker has answered is held no longer than the batch, and waited
+        for no longer than `ANSWERS_SECONDS`: its process may hang.
 
         The first trial, which may prepare the setup, does not count towards `seconds`. So a batch
         that was sized by quick trials and meets slow ones does not keep idle workers waiting.
@@ -53,6 +62,7 @@ class TrialActor:
         if self._worker is None:
             raise RuntimeError("run was called before open; call open first")
         self._assets.update(late or {})
+        self._answers = setup.answers_asset
         ends = float("inf")
 
         def timed() -> Iterator[TrialRecord]:
@@ -66,6 +76,9 @@ class TrialActor:
             yield from gather(timed(), lambda: self._stopping.is_set() or time.monotonic() >= ends)
         finally:
             self._assets.pop(setup.answers_asset, None)
+
+    def _asset(self, key: str) -> object:
+        return self._fetch(self._assets[key], ANSWERS_SECONDS if key == self._answers else None)
 
     def share(self, setup_id: str) -> object | None:
         """What spares another worker of preparing a setup, None where there is nothing."""

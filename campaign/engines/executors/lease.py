@@ -81,7 +81,8 @@ class _Line:
 
     def prepared(self, lease: Lease, seconds: float) -> None:
         """The first row of a worker is in, so many seconds after it took the setup up."""
-        self.ready.add(lease.worker)
+        if lease.worker in self.holders:  # else it has taken up another setup
+            self.ready.add(lease.worker)
         if lease.handed:
             self.taking_over = seconds
         else:

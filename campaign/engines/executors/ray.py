@@ -246,9 +246,9 @@ def _nodes() -> list[dict[str, Any]]:
     return nodes
 
 
-def _fetch(reference: Any) -> object:  # noqa: ANN401
+def _fetch(reference: Any, seconds: float | None) -> object:  # noqa: ANN401
     try:
-        value: object = ray.get(reference)
+        value: object = ray.get(reference, timeout=seconds)
     except ray.exceptions.RayError as error:
         raise LostAssetError(f"{type(error).__name__}: {error}") from error
     return value

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from campaign.engines.executors.actor import TrialActor
+from campaign.engines.executors.actor import ANSWERS_SECONDS, TrialActor
+from campaign.engines.executors.base import LostAssetError
 
 
 def opened(kit: Any, **options: Any) -> TrialActor:
     actor = TrialActor(
-        kit.work(**options), {"numbers": "reference"}, lambda _: kit.assets["numbers"]
+        kit.work(**options), {"numbers": "reference"}, lambda *_: kit.assets["numbers"]
     )
     actor.open()
     return actor
@@ -42,3 +43,20 @@ def test_a_batch_before_opening_is_refused(kit: Any) -> None:
     task = kit.make_task("a", 1)
     with pytest.raises(RuntimeError, match="call open first"):
         list(TrialActor(kit.work(), {}, str).run(task.setup, task.points, 1, 1.0))
+
+
+def test_only_what_another_worker_answered_is_waited_for_no_longer_than_a_while(kit: Any) -> None:
+    task, asked = kit.make_task("a", 1), list[tuple[object, float | None]]()
+
+    def fetch(reference: object, seconds: float | None) -> object:
+        asked.append((reference, seconds))
+        if reference == "hangs":
+            raise LostAssetError("GetTimeoutError")
+        return kit.assets["numbers"]
+
+    actor = TrialActor(kit.work(hands_on=True), {"numbers": "reference"}, fetch)
+    actor.open()
+    late = {task.setup.answers_asset: "hangs"}
+    (rows,) = actor.run(task.setup, task.points, 1, 60.0, late)
+    assert [row.dataset for row in rows] == ["own"]
+    assert asked == [("hangs", ANSWERS_SECONDS), ("reference", None)]

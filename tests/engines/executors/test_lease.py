@@ -221,3 +221,15 @@ def test_a_worker_joins_for_less_work_once_taking_over_is_known_to_be_quick(
         )
     # 60 s of work among three are 20 s for the third: less than 30 s of preparing.
     assert (queue.take(3, workers=3, idle=True) is not None) == handed
+
+
+def test_a_worker_that_took_up_another_setup_hands_none_on(kit: Any) -> None:
+    queue = queue_of(kit.make_task("a", 2), kit.make_task("b", 2))
+    lease = take(queue)
+    other = take(queue, idle=False)  # it waits behind the first one
+    assert (lease.setup.setup_id, other.setup.setup_id) == ("a", "b")
+    finish(kit, queue, lease, seconds=60.0)
+    queue.add([kit.make_task("a", 4)])
+    first = take(queue, 2, workers=3)
+    finish(kit, queue, first, seconds=60.0)
+    assert queue.prepared_by(take(queue, 3, workers=3)) == [2]

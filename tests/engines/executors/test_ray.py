@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from campaign.engines.executors.base import LostAssetError
 from campaign.engines.executors.inline import InlineExecutor
-from campaign.engines.executors.ray import RayExecutor
+from campaign.engines.executors.ray import RayExecutor, _fetch
 from campaign.errors import SetupError
 from campaign.records import TrialRecord
 
@@ -171,3 +172,14 @@ def test_a_setup_is_handed_on_and_prepared_anew_where_that_fails(
     else:
         assert len(joined) == (0 if fault else 1)
     assert {row.trial_id.split("-")[0] for row in rows if row.dataset == "handed on"} <= {"long"}
+
+
+def test_a_value_that_does_not_come_is_lost_after_a_while() -> None:
+    import ray
+
+    never = ray.remote(num_cpus=0)(time.sleep).remote(600)
+    begun = time.monotonic()
+    with pytest.raises(LostAssetError, match="GetTimeoutError"):
+        _fetch(never, 0.2)
+    assert time.monotonic() - begun < 10
+    ray.cancel(never, force=True)
