@@ -177,7 +177,7 @@ def test_a_setup_is_handed_on_and_prepared_anew_where_that_fails(
 def test_a_value_that_does_not_come_is_lost_after_a_while() -> None:
     import ray
 
-    never = ray.remote(num_cpus=0)(time.sleep).remote(600)
+    never = ray.remote(num_cpus=0)(lambda: time.sleep(600)).remote()
     begun = time.monotonic()
     with pytest.raises(LostAssetError, match="GetTimeoutError"):
         _fetch(never, 0.2)
