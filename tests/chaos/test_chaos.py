@@ -21,13 +21,13 @@ SHORT = [
     "network raises or answers NaN",
 ]
 """A few seconds each; the others are marked slow."""
-IN_CI = "node killed, comes back"
-"""The one of the others that is no soak test."""
+IN_CI = ("node killed, comes back", "node cut off")
+"""Those of the others that are no soak tests: two nodes, the second time in network namespaces."""
 LONG = [name for name in {**chaos.ALONE, **chaos.ON_RAY} if name not in SHORT]
 
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:
-    soak = [] if name == IN_CI else [pytest.mark.soak]
+    soak = [] if name in IN_CI else [pytest.mark.soak]
     return [pytest.mark.slow, *soak, *([pytest.mark.ray] if name in chaos.ON_RAY else [])]
 
 
