@@ -160,6 +160,11 @@ def _check(kind: str, rest: str) -> None:
     user, at, _ = host.rpartition("@")
     if not rest.strip("/") or (kind in _DRIVERS and not host):
         raise SpecError(f"{kind}://: names no bucket; allowed: such as {kind}://BUCKET/NAME")
+    if found := next((letter for letter in rest if letter in "?*["), None):
+        raise SpecError(
+            f"{kind}://...: the name holds {found!r}, which stands for other names there or begins "
+            "options; allowed: a name without ? * [, and credentials in the environment"
+        )
     if at and (":" in user or kind not in _AZURE):
         raise SpecError(
             f"{kind}://...@...: a URL must hold no user or password; "

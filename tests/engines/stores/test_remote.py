@@ -285,6 +285,10 @@ def test_a_url_that_cannot_be_used_is_refused_in_one_line(
     for url in ("s3://", "s3:///name", "memory://"):
         with pytest.raises(SpecError, match=r"names no bucket; allowed: such as \w+://BUCKET/NAME"):
             RemoteFolder(url)
+    for url in ("s3://bucket/run[1]", "memory://a/b?token=secret", "s3://key:secret@bucket/x*"):
+        with pytest.raises(SpecError, match=r"name holds '.'.*allowed: a name without") as refused:
+            RemoteFolder(url)
+        assert "secret" not in str(refused.value)
     with pytest.raises(SpecError, match="no user or password"):
         RemoteFolder("abfs://key:secret@account/x")
 
