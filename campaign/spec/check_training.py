@@ -41,6 +41,7 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
     if isinstance(chosen.recipe, str):
         yield from _unknown(chosen, chosen.recipe, ("training", "recipe"))
     yield from _workers(chosen)
+    yield from _held_out(chosen)
     if spec.fold_batchnorm:
         yield (
             ("fold_batchnorm",),
@@ -57,12 +58,7 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
 
 def _workers(chosen: TrainingSpec) -> Iterator[Problem]:
     """Batches that the workers of a training cannot share, and shares of a GPU."""
-    given: dict[Path, GivenRecipe] = {
-        ("training", "recipes", name): recipe for name, recipe in chosen.recipes.items()
-    }
-    if not isinstance(chosen.recipe, str):
-        given["training", "recipe"] = chosen.recipe
-    for path, recipe in given.items():
+    for path, recipe in _given(chosen):
         size = recipe.value.batch_size
         if size % chosen.workers:
             yield (
@@ -76,6 +72,27 @@ def _workers(chosen: TrainingSpec) -> Iterator[Problem]:
             f"got {chosen.gpus:g}; allowed with {chosen.workers} workers: auto or a whole number, "
             "for each has GPUs of its own",
         )
+
+
+def _held_out(chosen: TrainingSpec) -> Iterator[Problem]:
+    """Recipes that leave no image to train on, where it is known how many there are."""
+    count = chosen.dataset.value.size()
+    for path, recipe in _given(chosen):
+        held_out = recipe.value.validation_images
+        if count is not None and held_out >= count:
+            yield (
+                (*path, "validation_images"),
+                f"got {held_out}; allowed: below {count}, the images of "
+                f"{chosen.dataset.value.label}",
+            )
+
+
+def _given(chosen: TrainingSpec) -> Iterator[tuple[Path, GivenRecipe]]:
+    """Every recipe that the spec holds, with the path of it."""
+    for name, recipe in chosen.recipes.items():
+        yield ("training", "recipes", name), recipe
+    if not isinstance(chosen.recipe, str):
+        yield ("training", "recipe"), chosen.recipe
 
 
 def _unknown(chosen: TrainingSpec | None, recipe: str, path: Path) -> Iterator[Problem]:

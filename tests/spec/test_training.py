@@ -76,6 +76,8 @@ def test_every_fault_is_a_line(lines) -> None:
     assert ":13:3: training.dataset: got digits, the images that trials are judged on" in line
     (line,) = lines("epochs: 9", "epochs: 0")
     assert "training.recipes.long.epochs: " in line
+    (line,) = lines("epochs: 9", "epochs: 9, validation_images: 1197")
+    assert "training.recipes.long.validation_images: got 1197; allowed: below 1197, " in line
     (line,) = lines("epochs: 9", "epoch: 9")
     assert "unknown key 'epoch'" in line
     (line,) = lines("seeds: {start: 3, count: 2}", "recipe: other")
@@ -109,3 +111,19 @@ def test_workers_share_batches_equally_and_have_gpus_of_their_own(lines, tmp_pat
     assert {setup.training.workers for setup in grids if setup.training is not None} == {2}
     same = [a.setup_id == b.setup_id for a, b in zip(one, two, strict=True)]
     assert same == [setup.training is None for setup in grids]
+
+
+def test_networks_that_see_other_pixels_are_trained_apart(tmp_path) -> None:
+    one = "files: {architecture: digits_cnn, weights: w.pt, normalize: none}"
+    two = one.replace("none", "half")
+    path = tmp_path / "spec.yaml"
+    models = f"models:\n  - {{{one}, name: a}}\n  - {{{two}, name: b}}\n  - {{{one}, name: c}}\n"
+    path.write_text(GOOD.replace("models: digits_cnn\n", models), "utf-8")
+    digests = Digests(dict.fromkeys("abc", "weights"), "images", training="train")
+    grids = identify(expand(load(path).spec), digests)
+    shared = {grid.setup.model_name: set() for grid in grids}
+    for setup in (grid.setup for grid in grids if grid.setup.training is not None):
+        shared[setup.model_name].add(setup.training.digest)
+    assert len(shared["a"]) == 6  # two seeds; plain shared by both formats, quantized by none
+    assert shared["a"] == shared["c"]
+    assert not shared["a"] & shared["b"]
