@@ -95,13 +95,17 @@ def test_every_fault_is_a_line(lines) -> None:
 
 
 def test_workers_share_batches_equally_and_have_gpus_of_their_own(lines, tmp_path) -> None:
-    (line,) = lines("count: 2}\n", "count: 2}\n  workers: 3\n")
-    assert "training.recipes.long.batch_size: got 128; allowed: a multiple of" in line
+    default, named = lines("count: 2}\n", "count: 2}\n  workers: 3\n")
+    assert "training.recipe.batch_size: got 128; allowed: a multiple of" in default
+    assert "training.recipes.long.batch_size: got 128; allowed: a multiple of" in named
     (line,) = lines("count: 2}\n", "count: 2}\n  workers: 2\n  gpus: 0.5\n")
     assert "training.gpus: got 0.5; allowed with 2 workers: auto or a whole number" in line
     (line,) = lines("count: 2}\n", "count: 2}\n  workers: 0\n")
     assert "training.workers: " in line
     path = tmp_path / "two.yaml"
+    own = GOOD.replace("    - trained_saf\n", "").replace("epochs: 9", "epochs: 9, batch_size: 3")
+    path.write_text(f"{own}  workers: 3\n", "utf-8")
+    assert load(path).spec.training is not None
     path.write_text(f"{GOOD}  workers: 2\n  gpus: 1\n", "utf-8")
     grids = [grid.setup for grid in expand(load(path).spec)]
     digests = Digests({"digits_cnn": "weights"}, "images", training="train")
