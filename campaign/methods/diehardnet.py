@@ -28,8 +28,9 @@ class DieHardNet(Method):
     bound. NaN becomes 0 behind each layer and activation, infinity the bound behind activations.
     Cost: a comparison per value at each layer, 2 at each activation.
     Source: Cavagnero et al., IOLTS 2022, arXiv 2205.14420.
-    Departs: trained without faults; the order of BatchNorm and activation, and BatchNorm's factors,
-    are those of the network; published networks are trained from scratch for 160 epochs.
+    Departs: trained without faults; the order of BatchNorm and activation is that of the network
+    (``cifar_resnet20_relu_first`` has the published one), which keeps its BatchNorms' factors;
+    published networks are trained from scratch for 160 epochs.
 
     Args:
         bound: The largest activation, above 0.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -15,7 +15,9 @@ from campaign.methods.base import METHODS, Method, State
 from campaign.methods.fitting import Context, Fitting
 from campaign.methods.none import Unprotected
 from campaign.methods.saf import SaturatedWeights
+from campaign.methods.saturation import SATURATIONS
 from campaign.methods.stored_training import stored_in
+from campaign.methods.weight_clipping import told_clipped
 from campaign.networks.raw import parametrize, raw_parameters
 from campaign.sources.parameters import parameter_kinds
 
@@ -162,10 +164,13 @@ class SaturatedFitting(Fitting):
         self._gains: dict[str, Tensor] = {}
 
     def prepare(self, module: nn.Module, context: Context) -> None:
-        names = [name for name, kind in parameter_kinds(module).items() if kind == "weights"]
-        for name in names:
-            weight = raw_parameters(module)[name]
+        kinds, held = parameter_kinds(module), raw_parameters(module)
+        weights = {name: held[name] for name, kind in kinds.items() if kind == "weights"}
+        for name, weight in weights.items():
             self._constants[name] = self.method.raw.transform(weight.detach())[1]
+        if self.method.start == "weights":
+            self._warn(weights, context)
+        for name, weight in weights.items():
             if self.method.start == "inverse":
                 weight.data.copy_(self._inverse(name, weight.detach()))
             self._parametrize(module, name, context)
@@ -175,6 +180,15 @@ class SaturatedFitting(Fitting):
         if self.method.gains:
             learnt |= {f"{name}/gain": gain.detach() for name, gain in self._gains.items()}
         return learnt
+
+    def _warn(self, weights: Mapping[str, Tensor], context: Context) -> None:
+        bounds = {name: self._bound(name) for name in weights}
+        advice = "function: scaled_tanh with a_over_max from 1 on clips none"
+        if (told := told_clipped(weights, bounds, advice)) is not None:
+            context.warnings.append(f"trained_saf: {told}")
+
+    def _bound(self, name: str) -> float:
+        return SATURATIONS[self.method.function].bound * float(self._constants[name]["a"])
 
     def _parametrize(self, module: nn.Module, name: str, context: Context) -> None:
         from campaign.networks.through import Gain, Through
@@ -197,8 +211,10 @@ class SaturatedFitting(Fitting):
             return inverse.transform(weight)[0]
         except ValueError as error:
             found = str(error).partition(";")[0]
+            share = float((weight.abs() >= self._bound(name)).float().mean())
             raise ValueError(
-                f"{name}: {found}; use start: weights or function: scaled_tanh"
+                f"{name}: {found} for {share:.3%} of it; use start: weights or "
+                "function: scaled_tanh"
             ) from None
 
 

@@ -119,14 +119,30 @@ class ClippedFitting(Fitting):
         return {name: torch.tensor(self.bound) for name in self._clipped}
 
 
-def told_clipped(parameters: Mapping[str, Tensor], bound: float) -> str | None:
-    """How much lies beyond the bound where training starts; None where nothing does."""
-    beyond = {name: float((value.abs() > bound).sum()) for name, value in parameters.items()}
+def told_clipped(
+    parameters: Mapping[str, Tensor],
+    bound: float | Mapping[str, float],
+    advice: str = "a larger bound clips less",
+) -> str | None:
+    """How much lies beyond the bound where training starts; None where nothing does.
+
+    Args:
+        parameters: By their names.
+        bound: Of all, or of each.
+        advice: What can be done about it.
+    """
+    bounds = bound if isinstance(bound, Mapping) else dict.fromkeys(parameters, bound)
+    beyond = {name: float((v.abs() > bounds[name]).sum()) for name, v in parameters.items()}
     if (many := sum(beyond.values())) == 0:
         return None
     share = many / sum(value.numel() for value in parameters.values())
     worst = max(beyond, key=lambda name: beyond[name] / parameters[name].numel())
     return (
-        f"training starts with {share:.3%} of all weights clipped to {bound:g}, "
-        f"{beyond[worst] / parameters[worst].numel():.3%} of {worst}; a larger bound clips less"
+        f"training starts with {share:.3%} of all weights clipped to {_range(bounds)}, "
+        f"{beyond[worst] / parameters[worst].numel():.3%} of {worst}; {advice}"
     )
+
+
+def _range(bounds: Mapping[str, float]) -> str:
+    least, most = min(bounds.values()), max(bounds.values())
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"

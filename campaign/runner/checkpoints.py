@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,10 @@ State = Literal["to do", "begun", "done"]
 class Checkpoints:
     """Trained networks by the digests of their trainings.
 
-    At a URL there are finished ones alone, each an object that is written once and whole: of two
-    campaigns that train the same at the same time both go on with the network that came first.
-    Epochs of a training under way, and copies of what the URL has, lie in the cache folder of the
-    machine that needs them.
+    A network is written once and whole: of two campaigns that train the same at the same time both
+    go on with the one that came first. At a URL there are finished ones alone. Epochs of a training
+    under way, and copies of what the URL has, lie in the cache folder of the machine that needs
+    them.
 
     Args:
         place: A folder that all nodes see, or a URL.
@@ -69,7 +70,8 @@ class Checkpoints:
         """
         if not isinstance(self.place, Path):
             made = result_path(self.bench, job)
-            RemoteFolder(self.place).create(made.name, made.read_bytes())
+            with contextlib.suppress(FileNotFoundError):  # another driver here has brought it there
+                RemoteFolder(self.place).create(made.name, made.read_bytes())
             self._fetched(job)
             made.unlink(missing_ok=True)
         return load(self.folder, job)

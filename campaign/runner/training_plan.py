@@ -82,8 +82,9 @@ def _plan(
     recipe, size, macs = held.recipe, held.dataset.size(), setup.model.macs()
     images = None
     if size is not None:
-        steps = max(size - recipe.validation_images, 0) // recipe.batch_size
-        images = recipe.epochs * steps * recipe.batch_size
+        left = max(size - recipe.validation_images, 1)
+        batch = min(recipe.batch_size, left)  # a smaller set is one batch
+        images = recipe.epochs * (left // batch) * batch
     on_gpu = spec.training.gpus not in ("auto", 0)
     rate = held.workers * (GPU_RATE if on_gpu else CPU_RATE * spec.training.cpus)
     seconds = None if images is None or macs is None else 3 * macs * images / rate

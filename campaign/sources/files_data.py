@@ -72,6 +72,17 @@ class FilesDataset(DatasetSource):
             raise SetupError(f"{path}: allowed: .npz, .parquet, or a folder of class folders")
         return self._from_parquet(path, preprocess)
 
+    def size(self) -> int | None:
+        """The rows that the end of a Parquet file tells, where there is one."""
+        path = Path(self.path)
+        if path.suffix != ".parquet" or not path.is_file():
+            return None
+        try:
+            with open_parquet(path, *self._names()) as table:
+                return int(table.metadata.num_rows)
+        except SetupError:
+            return None
+
     def _names(self) -> tuple[str, str]:
         plural = "s" if self.path.endswith(".npz") else ""
         return self.image_key or f"image{plural}", self.label_key or f"label{plural}"

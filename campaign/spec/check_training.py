@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from campaign.registry import nearest
 from campaign.spec.campaign import CampaignSpec, Stack
 from campaign.spec.expand import Path
-from campaign.spec.training import GivenRecipe, TrainingSpec
+from campaign.spec.training import DEFAULT_RECIPE, TrainingSpec
+from campaign.training.recipe import Recipe
 
 Problem = tuple[Path, str]
 
@@ -40,7 +41,8 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
         yield ("training",), "no method of the grid trains its network; leave it out or add one"
     if isinstance(chosen.recipe, str):
         yield from _unknown(chosen, chosen.recipe, ("training", "recipe"))
-    yield from _workers(chosen)
+    yield from _workers(spec, chosen)
+    yield from _held_out(spec, chosen)
     if spec.fold_batchnorm:
         yield (
             ("fold_batchnorm",),
@@ -55,15 +57,10 @@ def _section(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
         )
 
 
-def _workers(chosen: TrainingSpec) -> Iterator[Problem]:
+def _workers(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
     """Batches that the workers of a training cannot share, and shares of a GPU."""
-    given: dict[Path, GivenRecipe] = {
-        ("training", "recipes", name): recipe for name, recipe in chosen.recipes.items()
-    }
-    if not isinstance(chosen.recipe, str):
-        given["training", "recipe"] = chosen.recipe
-    for path, recipe in given.items():
-        size = recipe.value.batch_size
+    for path, recipe in _given(spec, chosen):
+        size = recipe.batch_size
         if size % chosen.workers:
             yield (
                 (*path, "batch_size"),
@@ -76,6 +73,31 @@ def _workers(chosen: TrainingSpec) -> Iterator[Problem]:
             f"got {chosen.gpus:g}; allowed with {chosen.workers} workers: auto or a whole number, "
             "for each has GPUs of its own",
         )
+
+
+def _held_out(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[Problem]:
+    """Recipes that leave no image to train on, where it is known how many there are."""
+    count = chosen.dataset.value.size()
+    for path, recipe in _given(spec, chosen):
+        held_out = recipe.validation_images
+        if count is not None and held_out >= count:
+            yield (
+                (*path, "validation_images"),
+                f"got {held_out}; allowed: below {count}, the images of "
+                f"{chosen.dataset.value.label}",
+            )
+
+
+def _given(spec: CampaignSpec, chosen: TrainingSpec) -> Iterator[tuple[Path, Recipe]]:
+    """Every recipe that the spec holds or takes as it is by default, with the path of it."""
+    for name, recipe in chosen.recipes.items():
+        yield ("training", "recipes", name), recipe.value
+    if not isinstance(chosen.recipe, str):
+        yield ("training", "recipe"), chosen.recipe.value
+    elif chosen.recipe == DEFAULT_RECIPE and chosen.recipe not in chosen.recipes:
+        trained = ([c.value for c in stack if c.value.fits] for _, stack in _stacks(spec))
+        if any(each and not any(getattr(m, "recipe", None) for m in each) for each in trained):
+            yield ("training", "recipe"), Recipe()
 
 
 def _unknown(chosen: TrainingSpec | None, recipe: str, path: Path) -> Iterator[Problem]:

@@ -65,7 +65,7 @@ def setup_identity(setup: Setup, digests: Digests) -> dict[str, Any]:
         **({} if setup.compute == "fp32" else {"compute": setup.compute}),
         **({"images": "a sample for each seed"} if setup.sampled else {}),
         **_profile(setup, digests),
-        **({} if setup.training is None else {"training": setup.training.digest}),
+        **({} if setup.training is None else {"training": setup.training.identity}),
     }
 
 

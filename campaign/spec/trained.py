@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from campaign.sources import DatasetSource
@@ -25,6 +26,7 @@ class Training:
         seed: Of the training.
         digest: sha256 (hex) of all that decides the trained weights; empty until digests are known.
         workers: Processes that share each batch.
+        identity: The digest but for how pixels are prepared, which a setup has in its own identity.
     """
 
     recipe_name: str
@@ -34,6 +36,7 @@ class Training:
     seed: int
     digest: str = ""
     workers: int = 1
+    identity: str = ""
 
     @property
     def asset(self) -> str:
@@ -45,7 +48,8 @@ def with_digest(setup: Setup, *, model: str, dataset: str) -> Setup:
     """The setup with the digest of its training, from those of its checkpoint and the images."""
     if setup.training is None:
         return setup
-    digest = fit_digest(
+    digest = partial(
+        fit_digest,
         model=model,
         dataset=dataset,
         recipe=setup.training.recipe,
@@ -54,7 +58,8 @@ def with_digest(setup: Setup, *, model: str, dataset: str) -> Setup:
         seed=setup.training.seed,
         workers=setup.training.workers,
     )
-    return replace(setup, training=replace(setup.training, digest=digest))
+    whole = digest(preprocess=setup.model.preprocess)
+    return replace(setup, training=replace(setup.training, digest=whole, identity=digest()))
 
 
 def job_of(setup: Setup) -> FitJob:

@@ -78,6 +78,9 @@ def load_running(folder: Path, job: FitJob) -> Running | None:
 def save(folder: Path, job: FitJob, network: State, trained: Trained) -> Path:
     """Put the result on disk, whole or not at all, and take the running epoch away.
 
+    A result that is there already stays: another driver trained the same beside this one, perhaps
+    to other bits, and its trials have begun.
+
     Args:
         folder: Where.
         job: What was trained.
@@ -101,10 +104,9 @@ def save(folder: Path, job: FitJob, network: State, trained: Trained) -> Path:
         "warnings": json.dumps(trained.warnings),
     }
     path = result_path(folder, job)
-    _write(
-        path,
-        serialised({n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}, told),
-    )
+    if not path.exists():
+        plain = {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
+        _write(path, serialised(plain, told))
     running_path(folder, job).unlink(missing_ok=True)
     return path
 

@@ -11,7 +11,7 @@ from campaign import SEMANTICS
 from campaign.formats import NumberFormat
 from campaign.methods import Method, State
 from campaign.registry import changed_options
-from campaign.sources import DatasetSource, Images, ModelSource
+from campaign.sources import DatasetSource, Images, ModelSource, Preprocess
 from campaign.sources.cache import combined_digest
 from campaign.training.recipe import Recipe
 
@@ -118,6 +118,7 @@ def fit_digest(
     fmt: NumberFormat | None,
     seed: int,
     workers: int = 1,
+    preprocess: Preprocess | None = None,
 ) -> str:
     """sha256 (hex) of all that decides a training.
 
@@ -132,6 +133,8 @@ def fit_digest(
         fmt: As there; may be given where it does not count.
         seed: As there.
         workers: As there.
+        preprocess: `ModelSource.preprocess`, which the digest of a model leaves out; None where it
+            is told apart.
     """
     methods = tuple(methods)
     named = [
@@ -140,4 +143,5 @@ def fit_digest(
     ]
     label = fmt.label if fmt is not None and any(m.fits_format for m in methods) else None
     told = ["training", SEMANTICS, model, dataset, recipe.digest, named, label, seed]
-    return combined_digest(*told, *([] if workers == 1 else [workers]))
+    told += [] if workers == 1 else [workers]
+    return combined_digest(*told, *([] if preprocess is None else [changed_options(preprocess)]))

@@ -69,6 +69,21 @@ def test_of_two_trainings_the_first_that_is_kept_serves_both(
     assert not list(there.bench.iterdir())
 
 
+def test_in_a_folder_too_the_first_of_two_trainings_serves_both(
+    job: FitJob, tmp_path: Path
+) -> None:
+    there = Checkpoints(tmp_path / "shared")
+    assert [put(there, job, epochs).epochs for epochs in (1, 2)] == [1, 1]
+    assert there.finished(job) == put(there, job, 3)
+
+
+def test_what_another_driver_of_this_machine_has_brought_to_the_url_is_taken(
+    there: Checkpoints, job: FitJob
+) -> None:
+    put(there, job, 1)
+    assert there.keep(job).epochs == 1
+
+
 def test_the_state_of_a_training_is_that_of_the_url_and_of_this_machine(
     there: Checkpoints, job: FitJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

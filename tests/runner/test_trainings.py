@@ -127,6 +127,9 @@ def test_train_runs_trainings_alone_and_plan_says_which_are_done(trained, ear) -
     before = plan_with_history(loaded.spec, trained.results).trainings
     # 1,197 images less 100 held out are 17 batches of 64, twice
     assert [(p.images, p.state, p.setups) for p in before] == [(2176, "to do", 2)] * 2
+    large = load(trained.path, ["training.recipe.batch_size=4096"])
+    (planned,) = plan_with_history(large.spec, trained.results).trainings
+    assert planned.images == 2 * 1097
     found = train_campaign(job, options, ear)
     assert (found.exit_code, found.total, found.cached, found.trained) == (0, 2, 0, 2)
     assert read_rows(trained.results) == []

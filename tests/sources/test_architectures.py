@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
 
@@ -54,6 +55,37 @@ def test_resnets_have_the_published_number_of_parameters(depth: int) -> None:
     )
     if depth in PROJECTION:
         assert millions(f"cifar_resnet{depth}_b") == pytest.approx(PROJECTION[depth], abs=0.006)
+
+
+def test_the_order_of_diehardnet_is_relu_then_batchnorm_in_weights_of_the_same_names() -> None:
+    usual, ours = (build_named(f"cifar_resnet20{end}").eval() for end in ("", "_relu_first"))
+    state = usual.state_dict()
+    draw = torch.Generator().manual_seed(0)
+    for name, value in state.items():
+        if "bn" in name and value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=draw) + 0.5)
+    ours.load_state_dict(state)
+
+    def normed(x: torch.Tensor, at: str) -> torch.Tensor:
+        names = ("running_mean", "running_var", "weight", "bias")
+        return functional.batch_norm(x, *(state[f"{at}.{name}"] for name in names))
+
+    images = torch.rand(2, 3, 32, 32, generator=draw)
+    with torch.inference_mode():
+        x = normed(functional.conv2d(images, state["conv1.weight"], padding=1).relu(), "bn1")
+        for stage in (1, 2, 3):
+            for block in range(3):
+                at, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+                inner = functional.conv2d(x, state[f"{at}.conv1.weight"], None, stride, 1)
+                inner = normed(inner.relu(), f"{at}.bn1")
+                inner = functional.conv2d(inner, state[f"{at}.conv2.weight"], padding=1)
+                if stride == 2:
+                    none = torch.zeros_like(x[:, : x.shape[1] // 2, ::2, ::2])
+                    x = torch.cat([none, x[:, :, ::2, ::2], none], 1)
+                x = (normed(inner, f"{at}.bn2") + x).relu()
+        logits = functional.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
+        torch.testing.assert_close(ours(images), logits)
+        assert not torch.allclose(usual(images), logits)
 
 
 @pytest.mark.parametrize("depth", VGG_BN)

@@ -51,6 +51,14 @@ def test_parquet_images_come_back_to_the_bit(
     assert found.pixels.shape == (300, 3, 7, 9)
     assert found.labels.tolist() == labels
     assert source.label == "set"
+    assert source.size() == 300
+
+
+def test_how_many_images_there_are_is_not_known_where_a_file_cannot_tell(tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_text("no parquet")
+    pq.write_table(pa.table({"other": [1]}), tmp_path / "other.parquet")
+    names = ("missing.parquet", "broken.parquet", "other.parquet", "set.npz", ".")
+    assert [make(tmp_path / name).size() for name in names] == [None] * 5
 
 
 def test_columns_can_have_other_names(

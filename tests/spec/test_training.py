@@ -76,6 +76,8 @@ def test_every_fault_is_a_line(lines) -> None:
     assert ":13:3: training.dataset: got digits, the images that trials are judged on" in line
     (line,) = lines("epochs: 9", "epochs: 0")
     assert "training.recipes.long.epochs: " in line
+    (line,) = lines("epochs: 9", "epochs: 9, validation_images: 1197")
+    assert "training.recipes.long.validation_images: got 1197; allowed: below 1197, " in line
     (line,) = lines("epochs: 9", "epoch: 9")
     assert "unknown key 'epoch'" in line
     (line,) = lines("seeds: {start: 3, count: 2}", "recipe: other")
@@ -93,13 +95,17 @@ def test_every_fault_is_a_line(lines) -> None:
 
 
 def test_workers_share_batches_equally_and_have_gpus_of_their_own(lines, tmp_path) -> None:
-    (line,) = lines("count: 2}\n", "count: 2}\n  workers: 3\n")
-    assert "training.recipes.long.batch_size: got 128; allowed: a multiple of" in line
+    default, named = lines("count: 2}\n", "count: 2}\n  workers: 3\n")
+    assert "training.recipe.batch_size: got 128; allowed: a multiple of" in default
+    assert "training.recipes.long.batch_size: got 128; allowed: a multiple of" in named
     (line,) = lines("count: 2}\n", "count: 2}\n  workers: 2\n  gpus: 0.5\n")
     assert "training.gpus: got 0.5; allowed with 2 workers: auto or a whole number" in line
     (line,) = lines("count: 2}\n", "count: 2}\n  workers: 0\n")
     assert "training.workers: " in line
     path = tmp_path / "two.yaml"
+    own = GOOD.replace("    - trained_saf\n", "").replace("epochs: 9", "epochs: 9, batch_size: 3")
+    path.write_text(f"{own}  workers: 3\n", "utf-8")
+    assert load(path).spec.training is not None
     path.write_text(f"{GOOD}  workers: 2\n  gpus: 1\n", "utf-8")
     grids = [grid.setup for grid in expand(load(path).spec)]
     digests = Digests({"digits_cnn": "weights"}, "images", training="train")
@@ -109,3 +115,19 @@ def test_workers_share_batches_equally_and_have_gpus_of_their_own(lines, tmp_pat
     assert {setup.training.workers for setup in grids if setup.training is not None} == {2}
     same = [a.setup_id == b.setup_id for a, b in zip(one, two, strict=True)]
     assert same == [setup.training is None for setup in grids]
+
+
+def test_networks_that_see_other_pixels_are_trained_apart(tmp_path) -> None:
+    one = "files: {architecture: digits_cnn, weights: w.pt, normalize: none}"
+    two = one.replace("none", "half")
+    path = tmp_path / "spec.yaml"
+    models = f"models:\n  - {{{one}, name: a}}\n  - {{{two}, name: b}}\n  - {{{one}, name: c}}\n"
+    path.write_text(GOOD.replace("models: digits_cnn\n", models), "utf-8")
+    digests = Digests(dict.fromkeys("abc", "weights"), "images", training="train")
+    grids = identify(expand(load(path).spec), digests)
+    shared = {grid.setup.model_name: set() for grid in grids}
+    for setup in (grid.setup for grid in grids if grid.setup.training is not None):
+        shared[setup.model_name].add(setup.training.digest)
+    assert len(shared["a"]) == 6  # two seeds; plain shared by both formats, quantized by none
+    assert shared["a"] == shared["c"]
+    assert not shared["a"] & shared["b"]

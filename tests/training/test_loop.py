@@ -210,6 +210,29 @@ def test_weights_beyond_the_bound_are_told_with_their_share(
     assert max(np.abs(value).max() for value in trained.state.values()) == np.float32(0.1)
 
 
+@pytest.mark.parametrize(
+    ("options", "share"), [({}, 1.0), ({"function": "scaled_tanh", "a_over_max": 0.5}, 0.5)]
+)
+def test_weights_beyond_the_bound_of_tau_are_told_with_their_share(
+    materials: Materials, tmp_path: Path, options: dict[str, Any], share: float
+) -> None:
+    large = {name: value * 2 for name, value in materials.state.items()}
+    materials, beyond = Materials(large, materials.images), {}
+    for name, value in large.items():
+        if name.endswith("weight"):
+            bound = share * (1.0 if not options else np.abs(value).max())
+            beyond[name] = np.abs(value) > bound
+    share = np.concatenate([flags.ravel() for flags in beyond.values()]).mean()
+    assert 0 < share < 0.1
+    worst = max(beyond, key=lambda name: beyond[name].mean())
+    job = make_job({"trained_saf": options}, epochs=1)
+    (warning,) = fit(job, tmp_path, materials=materials).warnings
+    assert warning.startswith(f"trained_saf: training starts with {share:.3%} of all weights")
+    assert f", {beyond[worst].mean():.3%} of {worst}; " in warning
+    fresh = make_job({"trained_saf": {**options, "start": "scratch"}}, epochs=1)
+    assert fit(fresh, tmp_path, materials=materials).warnings == ()
+
+
 def test_files_of_another_training_and_damaged_ones_are_refused(
     materials: Materials, tmp_path: Path
 ) -> None:
@@ -243,7 +266,7 @@ def test_what_cannot_be_trained_is_refused_before_it_costs_time(
     large = {name: value * 9 for name, value in materials.state.items()}
     given = Materials(large, materials.images)
     refused(
-        r"conv1.weight: saf tanh: max\|W\| = .* no inverse; use start: weights or function: scaled",
+        r"conv1.weight: saf tanh: max\|W\| = .* no inverse for \d\d\.\d+% of it; use start: ",
         {"trained_saf": {"start": "inverse"}},
     )
     given = Materials(

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, S
 
 from campaign.formats import FORMATS
 from campaign.methods import METHODS
+from campaign.sources import Preprocess
 from campaign.training import Recipe, fit_digest, trained_part
 from campaign.training.rates import rate_factor
 
@@ -73,8 +74,11 @@ def test_what_decides_a_training_is_in_its_digest_and_nothing_else() -> None:
         digest(("weight_clipping", {"trained": True}), saf),
         digest(quantized),
         digest(quantized, dtype="int8"),
+        digest(saf, preprocess=Preprocess()),
+        digest(saf, preprocess=Preprocess(mean=(0.5,))),
+        digest(saf, workers=2),
     ]
-    assert len({usual, *others}) == 9
+    assert len({usual, *others}) == 12
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "steps"])

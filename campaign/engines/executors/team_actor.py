@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import tempfile
 import threading
 import time
@@ -47,6 +48,7 @@ class TeamActor:
         self._work, self._processes, self._myself = work, processes, myself
         self._news: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._outcome: FitOutcome | None = None
 
     def run(self) -> Iterator[object]:
         """The metrics of each epoch as it ends, and the `FitOutcome` last."""
@@ -59,8 +61,15 @@ class TeamActor:
                 return
 
     def tell(self, news: object) -> None:
-        """Something that the leader has to say."""
-        self._news.put(news)
+        """Something that one of the processes has to say.
+
+        An outcome waits until Ray Train has ended in good order: who hears it ends this process,
+        and with it what would give back the CPUs and GPUs that are reserved. A stop does not wait.
+        """
+        if not isinstance(news, FitOutcome) or news == FitOutcome():
+            self._news.put(news)
+        elif self._outcome is None:
+            self._outcome = news
 
     def stop(self) -> None:
         """End after the current epoch, or in it where that takes long."""
@@ -70,15 +79,23 @@ class TeamActor:
         """Whether it was told to stop."""
         return self._stopping.is_set()
 
+    def is_over(self) -> bool:
+        """Whether the outcome is known."""
+        return self._outcome is not None
+
     def _train(self, handle: Any) -> None:  # noqa: ANN401
+        storage = tempfile.mkdtemp(prefix="training-")
+        found = Failure("crashed", "RuntimeError", "its processes ended without an outcome")
         try:
-            _trainer(self._work, self._processes, handle).fit()
+            _trainer(self._work, self._processes, handle, storage).fit()
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
-            self.tell(FitOutcome(failure=Failure("crashed", type(error).__name__, first)))
+            found = Failure("crashed", type(error).__name__, first)
+        shutil.rmtree(storage, ignore_errors=True)
+        self._news.put(self._outcome or FitOutcome(failure=found))
 
 
-def _trainer(work: FitWork, processes: Processes, handle: Any) -> Any:  # noqa: ANN401
+def _trainer(work: FitWork, processes: Processes, handle: Any, storage: str) -> Any:  # noqa: ANN401
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -93,31 +110,44 @@ def _trainer(work: FitWork, processes: Processes, handle: Any) -> Any:  # noqa: 
             resources_per_worker=share,
         ),
         run_config=RunConfig(
-            storage_path=tempfile.mkdtemp(prefix="training-"),
+            storage_path=storage,
             failure_config=FailureConfig(max_failures=RESTARTS),
         ),
     )
 
 
 def _member(held: Mapping[str, Any]) -> None:
-    """One of the processes; what ends one that does not lead ends all."""
+    """One of the processes.
+
+    Where one raises, Ray Train ends all and starts all anew. So it is where another one is lost,
+    and after a failure, of which the others would not hear; then nothing is left to do for any.
+    """
     from ray.train import get_context
     from ray.train.torch import get_device
 
     context, handle = get_context(), held["handle"]
     rank, size = context.get_world_rank(), context.get_world_size()
-    part = held["work"].member(rank, size, str(get_device()))
-    if rank:
-        outcome = outcome_of(part, lambda news: None, lambda: False)
-        if outcome.failure is not None:
-            raise RuntimeError(f"{outcome.failure.error_type}: {outcome.failure.error}")
+    if _now(handle.is_over):
         return
-    asked = _Asked(lambda: bool(_now(handle.is_stopping)))
+    part = held["work"].member(rank, size, str(get_device()))
+    asked = _Asked(lambda: rank == 0 and bool(_now(handle.is_stopping)))
 
     def tell(news: object) -> None:
-        _now(handle.tell, news)
+        if rank == 0:
+            _now(handle.tell, news)
 
-    tell(outcome_of(part, tell, asked.stopping))
+    outcome = outcome_of(part, tell, asked.stopping)
+    if outcome.failure is None:
+        tell(outcome)
+        return
+    if not _is_loss(outcome.failure):
+        _now(handle.tell, outcome)
+    raise RuntimeError(f"{outcome.failure.error_type}: {outcome.failure.error}")
+
+
+def _is_loss(failure: Failure) -> bool:
+    """Whether it is that another process is gone, as NCCL and Gloo say it."""
+    return failure.error_type.startswith("Dist") or "gloo" in failure.error
 
 
 class _Asked:

@@ -37,6 +37,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         for depth, blocks in _RESNET_DEPTHS.items()
     },
     **{
+        f"cifar_resnet{depth}_relu_first": Architecture("cifar_resnet", "relu_first", (blocks,))
+        for depth, blocks in _RESNET_DEPTHS.items()
+    },
+    **{
         f"cifar_resnet{depth}_b": Architecture("cifar_resnet", "option_b", (blocks,))
         for depth, blocks in _RESNET_DEPTHS.items()
     },

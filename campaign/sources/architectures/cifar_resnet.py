@@ -28,9 +28,14 @@ class _Residual(nn.Module):
         """The input in the shape of the output; the identity unless overridden."""
         return x
 
+    def first(self, x: Tensor) -> Tensor:
+        """The first convolution, with its BatchNorm and ReLU."""
+        value: Tensor = self.relu1(self.bn1(self.conv1(x)))
+        return value
+
     def forward(self, x: Tensor) -> Tensor:
         """ReLU of the residual plus the shortcut."""
-        residual = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        residual = self.bn2(self.conv2(self.first(x)))
         output: Tensor = self.relu2(residual + self.shortcut(x))
         return output
 
@@ -49,6 +54,15 @@ class PaddingBlock(_Residual):
         ahead = self.missing // 2
         sparse = x[:, :, :: self.stride, :: self.stride]
         return F.pad(sparse, (0, 0, 0, 0, ahead, self.missing - ahead))
+
+
+class ReluFirstBlock(PaddingBlock):
+    """A `PaddingBlock` whose inner ReLU stands before its BatchNorm, in the same names."""
+
+    def first(self, x: Tensor) -> Tensor:
+        """The first convolution, with its ReLU and BatchNorm."""
+        value: Tensor = self.bn1(self.relu1(self.conv1(x)))
+        return value
 
 
 class ProjectionBlock(_Residual):
@@ -71,10 +85,11 @@ class CifarResNet(nn.Module):
     """6n + 2 layers; input (batch, 3, 32, 32). Source: He et al., CVPR 2016, section 4.2.
 
     Args:
-        block: `PaddingBlock` or `ProjectionBlock`.
+        block: `PaddingBlock`, `ReluFirstBlock` or `ProjectionBlock`.
         blocks: n, blocks in each of the three stages.
         head: Name of the last layer in weight files.
         num_classes: Outputs.
+        relu_first: Let the ReLU of the first layer stand before its BatchNorm.
     """
 
     def __init__(
@@ -83,8 +98,11 @@ class CifarResNet(nn.Module):
         blocks: int,
         head: str,
         num_classes: int,
+        *,
+        relu_first: bool = False,
     ) -> None:
         super().__init__()
+        self.relu_first = relu_first
         self.conv1 = _conv3x3(3, 16)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU()
@@ -96,7 +114,8 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (batch, classes)."""
-        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.conv1(x)
+        x = self.bn1(self.relu(x)) if self.relu_first else self.relu(self.bn1(x))
         x = self.layer3(self.layer2(self.layer1(x)))  # (batch, 64, 8, 8)
         logits: Tensor = self.get_submodule(self.head)(x.mean((2, 3)))
         return logits
@@ -112,6 +131,14 @@ def _stage(
 def option_a(blocks: int, num_classes: int) -> nn.Module:
     """Parameter-free shortcuts; the last layer is called ``linear``."""
     return CifarResNet(PaddingBlock, blocks, "linear", num_classes)
+
+
+def relu_first(blocks: int, num_classes: int) -> nn.Module:
+    """The order of DieHardNet: ReLU, then BatchNorm; sums of blocks as in `option_a`, and names.
+
+    Source: Cavagnero et al., IOLTS 2022, arXiv 2205.14420. Departs: BatchNorms keep their factors.
+    """
+    return CifarResNet(ReluFirstBlock, blocks, "linear", num_classes, relu_first=True)
 
 
 def option_b(blocks: int, num_classes: int) -> nn.Module:

@@ -53,6 +53,35 @@ class Scripted:
         return FitOutcome(f"weights of {self.name}")
 
 
+@dataclass(frozen=True)
+class Paired(Scripted):
+    """Adds up over two processes in each epoch; rank 1 does its deed once, in the second."""
+
+    rank: int = 0
+
+    def member(self, rank: int, size: int, device: str) -> Paired:
+        return replace(self, rank=rank)
+
+    def run(self, report: Callable[[object], None], stopping: Callable[[], bool]) -> FitOutcome:
+        import torch
+
+        mark, done_it = self.folder / "pair.epochs", self.folder / "done"
+        done = torch.tensor(float(len(mark.read_text()) if mark.exists() else 0))
+        torch.distributed.broadcast(done, src=0)
+        for epoch in range(int(done), self.epochs):
+            if epoch == 1 and self.rank and not done_it.exists():
+                done_it.touch()
+                if self.deed == "raise":
+                    raise ValueError("no such layer")
+                os.kill(os.getpid(), signal.SIGKILL)
+            total = torch.ones(())
+            torch.distributed.all_reduce(total)
+            if not self.rank:
+                mark.write_text("." * (epoch + 1))
+                report((epoch + 1, float(total)))
+        return FitOutcome("weights of both")
+
+
 @dataclass
 class Ear:
     epochs: list[object] = field(default_factory=list)
@@ -172,3 +201,28 @@ def test_a_training_whose_process_dies_goes_on_and_one_too_large_is_told(kit, tm
     large = replace(fit, cpus=64)
     with pytest.raises(SetupError, match="room for a training of 64 CPUs and 0 GPUs"):
         list(RayExecutor(address="local").run([], kit.work(), kit.assets, [large]))
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("deed", "outcome", "status"),
+    [
+        ("kill", FitOutcome("weights of both"), "ok"),
+        ("raise", FitOutcome(failure=Failure("error", "ValueError", "no such layer")), "error"),
+    ],
+)
+def test_a_team_goes_on_without_what_is_lost_and_tells_what_fails(
+    kit, tmp_path, deed: str, outcome: FitOutcome, status: str
+) -> None:
+    fit, heard = make_fit(kit, tmp_path, "pair")
+    fit = replace(fit, work=Paired(tmp_path, deed=deed), workers=2)
+    free = kit.make_task("free", 5)  # needs a CPU that the team has to give back
+    executor = RayExecutor(address="local", workers=1)
+    rows = [row for rows in executor.run([free], kit.work(), kit.assets, [fit]) for row in rows]
+    assert (tmp_path / "done").exists()
+    assert heard.outcomes == [outcome]
+    assert heard.epochs == [(1, 2.0), (2, 2.0), (3, 2.0)][: 3 if status == "ok" else 1]
+    assert {row.status for row in rows if row.setup_id == "pair"} == {status}
+    assert len([row for row in rows if row.setup_id == "free"]) == 5
