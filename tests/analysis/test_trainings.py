@@ -50,6 +50,7 @@ def test_by_hand_on_two_trainings_and_nothing_is_said_of_one(tmp_path) -> None:
     assert "| trained_saf | 1e-3 |         2 |      4 | 72.50 |" in text
 
 
+@pytest.mark.slow
 def test_maps_that_all_trainings_saw_widen_the_interval_and_hide_no_spread() -> None:
     """Effects of maps are common to trainings: they are in the mean, not between trainings."""
     draw, between, common = np.random.default_rng(1), 0.03, 0.1

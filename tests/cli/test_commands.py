@@ -202,6 +202,7 @@ def test_a_folder_without_results_is_said_in_a_line(campaign, tmp_path) -> None:
         assert len(typed.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_sync_fills_mlflow_in_later(campaign, finished, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     typed = campaign("sync-mlflow", "results/small")

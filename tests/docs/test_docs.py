@@ -86,6 +86,7 @@ def test_the_spec_of_the_readme_is_valid(tmp_path) -> None:
     assert yaml.safe_load(block)["grid"]["seeds"] == 50
 
 
+@pytest.mark.slow
 def test_the_example_protection_of_the_docs_works(tmp_path) -> None:
     """It registers, loses no healthy weight, and detects a flipped sign.
 

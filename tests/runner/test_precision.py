@@ -227,6 +227,7 @@ def dirichlet_interval(values: np.ndarray, low: float, high: float) -> tuple[flo
     return float(np.quantile(ends[0], 0.025)), float(np.quantile(ends[1], 0.975))
 
 
+@pytest.mark.slow
 def test_the_interval_in_the_tables_is_that_of_a_recomputation_from_the_rows(adaptive) -> None:
     """Of at most 19 maps, too few for strata, given up and so without a correction of bias."""
     adaptive.edit("max_seeds: 3000", "max_seeds: 16")
@@ -274,6 +275,7 @@ def test_a_trial_on_a_sample_is_replayed_on_the_same_images(adaptive) -> None:
     assert again.new["n_samples"] == held[-1]["n_samples"] < 100
 
 
+@pytest.mark.slow
 def test_failed_maps_are_spent_at_once_and_tried_again_by_the_next_run(
     adaptive, monkeypatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_failed_rows_keep_their_ids_and_reasons(mixed: Path) -> None:
     assert ours["trial_id"].notna().sum() == (theirs["status"] != "ok").sum() > 0
 
 
+@pytest.mark.slow
 def test_a_report_has_the_bytes_of_one_from_all_columns(mixed: Path, tmp_path: Path) -> None:
     made, rows = make_report(mixed, ["top1"]), read_results(mixed)
     whole = write_report(

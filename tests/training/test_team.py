@@ -53,10 +53,8 @@ def trained(folder: Path, name: str, size: int = 2) -> tuple[FitJob, Trained]:
     return job, load(folder, job)
 
 
-@pytest.mark.parametrize("name", ["randbet"] + [
-    pytest.param(each, marks=pytest.mark.slow)
-    for each in ("tiny_resnet8", *STACKS) if each != "randbet"
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny_resnet8", *STACKS])
 def test_two_workers_train_what_one_does(tmp_path: Path, name: str) -> None:
     (lone, materials), (job, found) = case(name, 1), trained(tmp_path / "two", name)
     assert job.digest != lone.digest

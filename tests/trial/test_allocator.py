@@ -13,6 +13,7 @@ import pytest
 from campaign.trial.allocator import keep_freed_memory
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_a_block_that_was_freed_is_not_faulted_in_again() -> None:
     """Page faults of allocating, filling and freeing 64 MB 50 times, in a process of its own."""

@@ -116,6 +116,7 @@ def test_a_worker_that_cannot_be_opened_is_a_setup_error(kit: Any) -> None:
         run(kit, kit.work(open_error="no such file"), [kit.make_task("a", 5)], make(workers=1))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_opens_is_replaced(kit: Any) -> None:
     rows = run(kit, kit.work(open_error="once"), [kit.make_task("a", 5)], make(workers=1))
     assert Counter(row.status for row in rows) == {"ok": 5}
@@ -152,9 +153,8 @@ def test_nothing_to_run_starts_no_worker(kit: Any) -> None:
     assert executor.status()["workers"] == 0
 
 
-@pytest.mark.parametrize(
-    "fault", ["kill-once", *(pytest.param(each, marks=pytest.mark.slow) for each in ("", "raise"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["", "kill-once", "raise"])
 def test_a_setup_is_handed_on_and_prepared_anew_where_that_fails(
     fault: str, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

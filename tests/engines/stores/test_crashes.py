@@ -37,6 +37,7 @@ def assert_holds(table: pa.Table, numbers: Iterable[int], make: Make) -> None:
         assert by_id[expected.trial_id] == expected
 
 
+@pytest.mark.slow
 def test_no_acknowledged_row_is_lost_or_doubled_by_kills_at_random_moments(
     writers: Any, make_record: Make
 ) -> None:
