@@ -190,16 +190,14 @@ class TrialWorker:
         """The setup, prepared in batches that the memory of the device holds."""
         placed = self._network(setup)
         data, split = self._test_set(setup, placed), self._split(setup, placed)
-        known, handed = (
-            self._most.get(setup.model_name, len(data)),
-            handed_on(self.assets, setup.answers_asset, self._made_on(setup)),
-        )
+        known = self._most.get(setup.model_name, len(data))
+        answers = handed_on(self.assets, setup.answers_asset, self._made_on(setup))
+        reference = self.work.mode == "reference"
+        how = partial(prepare, reference=reference, answers=answers)
         for most in (min(size, known) for size in placed.batch_sizes(len(data))):
             part = None if split is None else split.in_batches(most)
             try:
-                batches, reference = data.in_batches(most), self.work.mode == "reference"
-                how = partial(prepare, reference=reference, answers=handed)
-                return how(setup, placed.network, batches, part)
+                return how(setup, placed.network, data.in_batches(most), part)
             except Exception as error:
                 if not is_short(error):
                     raise

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,23 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert still_running, told
 
 
-@pytest.fixture(scope="module")
-def url(results: Path) -> Iterator[str]:
-    results.mkdir(exist_ok=True)
-    watch = Watch(results)
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """A dashboard of the campaigns under `root`, and its address."""
+    watch = Watch(root)
     with DashboardServer("127.0.0.1", 0, Answers(watch, {})) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         watch.start()
         yield server.url
         server.shutdown()
         watch.stop()
+
+
+@pytest.fixture(scope="module")
+def url(results: Path) -> Iterator[str]:
+    results.mkdir(exist_ok=True)
+    with served(results) as address:
+        yield address
 
 
 def until(browser: Any, script: str, seconds: float = 90) -> Any:
@@ -151,13 +159,8 @@ def failed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     rows.insert(1, {**good, "seed": 9, "trial_id": "ab-9"})
     rows = [{**row, "finished_at": 1.0} for row in rows]
     list_part(trials, write_part(trials, pa.Table.from_pylist(rows, arrow_schema())))
-    watch = Watch(root / "results")
-    with DashboardServer("127.0.0.1", 0, Answers(watch, {})) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        watch.start()
-        yield server.url
-        server.shutdown()
-        watch.stop()
+    with served(root / "results") as address:
+        yield address
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from campaign.runner.result import Job, RunOptions
 from campaign.runner.run import run_campaign
 from campaign.spec.load import load
 from tests.engines.trackers.test_ui import running
+from tests.runner.conftest import Ear
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SPEC = """\
@@ -51,19 +52,6 @@ def until(browser: Any, script: str) -> Any:
         assert time.monotonic() < deadline, browser.evaluate("document.body.innerText")
         time.sleep(0.2)
     return found
-
-
-class Quiet:
-    """What a run tells is of no interest here."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def planned(self, total: int, done: int, todo: int, results: Path) -> None:
-        """Nothing."""
-
-    def progressed(self, records: object, status: object) -> None:
-        """Nothing."""
 
 
 def chart(browser: Any, server: Server, search: str, metric: str, lines: int) -> None:
@@ -117,7 +105,7 @@ def test_the_curves_of_a_campaign_stand_in_one_chart_of_mlflow(
     (tmp_path / "spec.yaml").write_text(SPEC)
     loaded, folder = load(tmp_path / "spec.yaml", ()), tmp_path / "results" / "shown"
     result = run_campaign(
-        Job(loaded.spec, loaded.text, loaded.resolved()), RunOptions(folder, None, None), Quiet()
+        Job(loaded.spec, loaded.text, loaded.resolved()), RunOptions(folder, None, None), Ear()
     )
     assert result.exit_code == 0
     server = mlflow_server(tracking_store(folder.parent, environ={}))
