@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from campaign.analysis.claim_table import write_claims
+from campaign.analysis.claims_elsewhere import write_elsewhere
 from campaign.analysis.cost_table import write_costs
 from campaign.analysis.figures import draw_points
 from campaign.analysis.order import Order
@@ -88,9 +89,13 @@ def report_of(
     precision: Precision | None,
     origin: Origin,
     published: pd.DataFrame | None,
+    elsewhere: pd.DataFrame | None = None,
     sections: Sequence[Maker] = SECTIONS,
 ) -> Report:
-    """The same of what `rows.as_trials` gave; `sections` are those of the page."""
+    """The same of what `rows.as_trials` gave.
+
+    `elsewhere` is what `claims_elsewhere` gives; `sections` are those of the page.
+    """
     made = gather(
         trials,
         metric,
@@ -99,6 +104,7 @@ def report_of(
         precision=precision,
         origin=origin,
         published=published,
+        elsewhere=elsewhere,
     )
     shown = over_trainings(made)
     curves = without_studies(shown)
@@ -107,6 +113,7 @@ def report_of(
         *write_costs(made.cost, folder / "tables", metric),
         *write_trainings(made.points, trials, folder / "tables", metric),
         *([] if published is None else write_claims(published, folder / "tables")),
+        *([] if elsewhere is None else write_elsewhere(elsewhere, folder / "tables")),
         *write_sensitivity(shown.studied, folder / "tables", metric),
     ]
     figures = [

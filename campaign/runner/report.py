@@ -40,12 +40,15 @@ def make_report(
         SetupError: If there are no rows, or the files cannot be written.
         SpecError: If a folder of `against` cannot be compared with this one.
     """
+    from campaign.analysis.claims_elsewhere import claims_elsewhere
     from campaign.analysis.report import report_of
+    from campaign.published import load_published
     from campaign.runner.trials import trials_in
 
     trials, order = trials_in(folder), order_of(folder)
     wanted, origin = precision_in(folder), origin_of(folder)
     published = claims_of(folder, trials, interval)
+    elsewhere = claims_elsewhere(trials, load_published(), set(published["claim"]))
     try:
         made = [
             report_of(
@@ -57,6 +60,7 @@ def make_report(
                 precision=wanted,
                 origin=origin,
                 published=published,
+                elsewhere=elsewhere,
                 sections=_sections(folder, against, metric),
             ).paths
             for metric in metrics

@@ -61,6 +61,7 @@ class Subject:
         precision: What decided how many trials there are.
         origin: Where the rows come from.
         published: What `claims.claims` gives; None where nothing was compared.
+        elsewhere: What `claims_elsewhere.claims_elsewhere` gives.
         studied: What `sensitivity.sensitivity` gives; of its points, only one variant of fault and
             target is in the other tables of a page, see `without_studies`.
         files: Tables and figures, as paths from the page.
@@ -77,6 +78,7 @@ class Subject:
     precision: Precision | None = None
     origin: Origin = Origin()
     published: pd.DataFrame | None = None
+    elsewhere: pd.DataFrame | None = None
     studied: pd.DataFrame | None = None
     files: Sequence[str] = ()
 
@@ -106,6 +108,7 @@ def gather(
     precision: Precision | None = None,
     origin: Origin = Origin(),
     published: pd.DataFrame | None = None,
+    elsewhere: pd.DataFrame | None = None,
 ) -> Subject:
     """All that a page says of what `rows.as_trials` gave, files apart; see `Subject`."""
     points = curves_of(trials, interval, precision)
@@ -123,6 +126,7 @@ def gather(
         precision=precision,
         origin=origin,
         published=published,
+        elsewhere=elsewhere,
         studied=sensitivity(points, classes, metric, order),
     )
 
