@@ -15,6 +15,7 @@ def tracer() -> fx.Tracer:
 
     class LayerTracer(torch.fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            """Whether the graph has one call for module `m`."""
             return is_own_layer(m) or super().is_leaf_module(m, module_qualified_name)
 
     return LayerTracer()
