@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaign.lazy import torch
+from campaign.networks.leaves import is_own_layer, tracer
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -46,11 +47,9 @@ class Traced:
         Raises:
             ValueError: If its forward pass depends on values, so that there is no one graph.
         """
-        from torch import fx
-
         held = set(vars(module))
         try:
-            return cls(module, fx.Tracer().trace(module))
+            return cls(module, tracer().trace(module))
         except _FAILURES as error:
             raise _untraceable(module, error) from None
         finally:
@@ -116,8 +115,8 @@ class Traced:
 
 
 def is_layer(part: nn.Module | None) -> bool:
-    """Whether `part` is a convolution or linear layer of torch.nn itself."""
-    return type(part).__name__ in LAYERS and _from_torch(part)
+    """Whether `part` is a convolution or linear layer of torch.nn itself, or ours in its place."""
+    return is_own_layer(part) or (type(part).__name__ in LAYERS and _from_torch(part))
 
 
 def is_batchnorm(part: nn.Module | None) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from campaign.lazy import torch
 from campaign.networks.calls import intercepted
+from campaign.networks.leaves import tracer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -104,13 +105,13 @@ def traced(module: nn.Module) -> list[Piece]:
         Exception: Whatever its lines raise for a stand-in of a tensor, such as torch.fx's
             TraceError where its control flow depends on data.
     """
-    tracer = torch.fx.Tracer()
-    tracer.proxy_buffer_attributes = True  # else what is computed from buffers becomes a constant
+    tracing = tracer()
+    tracing.proxy_buffer_attributes = True  # else what is computed from buffers becomes a constant
     with _without_side_effects(module), _eager_mode():
-        graph = tracer.trace(module)
+        graph = tracing.trace(module)
     _check(module, graph)
     paths = _paths(module)
-    scopes = {name: paths[scope] for name, (scope, _) in tracer.node_name_to_scope.items()}
+    scopes = {name: paths[scope] for name, (scope, _) in tracing.node_name_to_scope.items()}
     return list(_pieces(module, graph, scopes))
 
 

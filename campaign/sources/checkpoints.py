@@ -12,6 +12,7 @@ from campaign.errors import SetupError
 from campaign.lazy import np, torch
 from campaign.sources.cache import combined_digest
 from campaign.sources.packed import unpacked
+from campaign.sources.quantised import dequantised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,13 +80,15 @@ def fit_names(
     """`tensors` in the names and shapes of `model`'s state dict.
 
     `prefix`, else ``module.`` of DataParallel, is taken off where every name has it. Counters of
-    BatchNorm that are missing are filled in, codes of a product quantiser are looked up.
+    BatchNorm that are missing are filled in, codes of a product quantiser are looked up, integers
+    are multiplied by their scales.
 
     Raises:
         SetupError: If names or shapes differ; the first few are listed.
     """
     expected = model.state_dict()
     given = unpacked(_without_prefix(tensors, prefix, path), expected, path)
+    given = dequantised(given, model, path)
     counters = {n: t for n, t in expected.items() if n.endswith("num_batches_tracked")}
     given = {**{n: t for n, t in counters.items() if n not in given}, **given}
     given = {n: t for n, t in given.items() if n in expected or not n.startswith(AUXILIARY)}

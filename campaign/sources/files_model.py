@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from campaign.errors import SetupError
 from campaign.sources.base import MODELS, ModelSource, Preprocess
 from campaign.sources.cache import combined_digest, file_digest
 from campaign.sources.checkpoints import as_arrays, fit_names, read_checkpoint
@@ -35,6 +36,9 @@ Pixels = Annotated[int, Field(ge=1)]
 class FilesModel(ModelSource):
     """A network from a weight file: .safetensors, .pt or .pth.
 
+    Weights that lie as codes of a product quantiser, or as int8 with a scale per output channel
+    (``X.weight_int8``, ``X.scale``, ``X.bias``), are read as the float32 that they stand for.
+
     Args:
         weights: The file. Pickles are read without running code from them.
         architecture: A name such as ``cifar_resnet20``, ``torchvision/<name>``,
@@ -47,6 +51,8 @@ class FilesModel(ModelSource):
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
         key: Where in the file the tensors are; None finds the usual places.
         prefix: What to take off each name; ``module.`` is taken off anyway.
+        padding: ``same`` lets convolutions of stride 2 and more that pad with zeros pad as
+            TensorFlow's SAME does, for weights from there; None leaves them as built.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -61,6 +67,7 @@ class FilesModel(ModelSource):
     interpolation: Interpolation = "bilinear"
     key: str | None = None
     prefix: str = ""
+    padding: Literal["same"] | None = None
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
@@ -86,7 +93,8 @@ class FilesModel(ModelSource):
     def digest(self) -> str:
         into = architecture_digest(self.architecture, self.num_classes)
         held = file_digest(Path(self.weights), "set the model's weights")
-        return combined_digest(into, held, self.key, self.prefix)
+        padded = () if self.padding is None else (f"padding {self.padding}",)
+        return combined_digest(into, held, self.key, self.prefix, *padded)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         path = Path(self.weights)
@@ -94,10 +102,21 @@ class FilesModel(ModelSource):
         return as_arrays(fit_names(tensors, self.build(), path=path, prefix=self.prefix))
 
     def build(self) -> nn.Module:
-        return build_network(self.architecture, self.num_classes)
+        model = build_network(self.architecture, self.num_classes)
+        return model if self.padding is None else self._padded(model)
 
     def parameter_counts(self) -> Mapping[str, int] | None:
         return known_scalars(self.architecture, self.num_classes)
 
     def macs(self) -> int | None:
         return known_macs(self.architecture)
+
+    def _padded(self, model: nn.Module) -> nn.Module:
+        from campaign.networks.same_padding import pad_same
+
+        if pad_same(model) == 0:
+            raise SetupError(
+                f"padding: same: {self.architecture} has no Conv2d of stride 2 or more that pads "
+                "with zeros; leave padding out"
+            )
+        return model

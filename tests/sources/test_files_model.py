@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from campaign.errors import SetupError
 from campaign.registry import OptionError
 from campaign.sources import MODELS, ModelSource
+from campaign.sources.cache import combined_digest
 from campaign.sources.networks import build_network
 
 
@@ -92,6 +94,7 @@ def test_a_missing_file_is_told_with_what_to_do() -> None:
         ({"num_classes": 0}, "greater than or equal to 1"),
         ({"crop": -1}, "greater than or equal to 1"),
         ({"interpolation": "cubic"}, "allowed: 'bilinear', 'bicubic' or 'nearest'"),
+        ({"padding": "valid"}, "padding"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
@@ -110,3 +113,34 @@ def test_googlenet_weights_with_training_classifiers_fit(tmp_path: Path) -> None
     model = make(tmp_path / "g.pth", architecture="torchvision/googlenet", num_classes=1000)
     assert sorted(model.state()) == sorted(tensors)
     assert all(isinstance(array, np.ndarray) for array in model.state().values())
+
+
+def test_same_padding_is_another_network_of_the_same_weights(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file(build_network("cifar_resnet20").state_dict(), path)
+    options = {"architecture": "cifar_resnet20", "num_classes": None}
+    built, same = make(path, **options), make(path, **options, padding="same")
+    assert built.digest() == make(path, **options, padding=None).digest() != same.digest()
+    assert list(built.state()) == list(same.state())
+    assert (built.macs(), built.parameter_counts()) == (same.macs(), same.parameter_counts())
+    images, tensors = (
+        torch.rand(2, 3, 32, 32),
+        {k: torch.from_numpy(v) for k, v in same.state().items()},
+    )
+    answers = []
+    for model in (built, same):
+        network = model.build()
+        network.load_state_dict(tensors)
+        answers.append(network(images))
+    assert not torch.allclose(*answers)
+
+
+def test_digests_without_padding_are_those_of_before_the_option(weights: Path) -> None:
+    held = hashlib.sha256(weights.read_bytes()).hexdigest()
+    into = combined_digest("lenet_cifar", 7)
+    assert make(weights).digest() == combined_digest(into, held, None, "")
+
+
+def test_padding_that_changes_nothing_is_told(weights: Path) -> None:
+    with pytest.raises(SetupError, match=r"padding: same: lenet_cifar has no Conv2d of stride 2"):
+        make(weights, padding="same").build()
