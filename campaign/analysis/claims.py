@@ -91,12 +91,13 @@ def claims_among(
         return pd.DataFrame(columns=COLUMNS)
     trials = trials.assign(accuracy=accuracy(trials, _TOP1))
     points = _with_images(curves_of(trials, interval, precision))
+    cells = points[~_told_before(points)].to_dict("records")
     found = [
         _row(publication, claim, cell, measured, (origins or {}).get(str(cell["model"])))
         for publication in published
         for claim in publication.claims
         if claim.measurable
-        for cell in points.to_dict("records")
+        for cell in cells
         if matches(claim, cell)
         if (measured := _measured(claim, cell, points, trials, interval)) is not None
     ]
@@ -122,6 +123,12 @@ def _with_images(points: pd.DataFrame) -> pd.DataFrame:
         whole = free.groupby(numbered(points, CURVE_KEYS)).transform("max")
         images = images.where(~points["estimated"].astype(bool), whole)
     return points.assign(n_images=images)
+
+
+def _told_before(points: pd.DataFrame) -> pd.Series[bool]:
+    """Which points without faults are those of others, but for the faults there are none of."""
+    same = [key for key in POINT_KEYS if key not in ("fault", "targets")]
+    return (points["ber"] == 0) & points.duplicated([*same, "top1_mean"])
 
 
 def _measured(

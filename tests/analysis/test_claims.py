@@ -185,3 +185,19 @@ def test_maps_judged_on_samples_stand_for_all_images() -> None:
     assert gain["measured"] == pytest.approx(row["measured"] - base["measured"])
     assert gain["low"] == pytest.approx(row["low"] - base["high"])
     assert gain["high"] == pytest.approx(row["high"] - base["low"])
+
+
+def test_a_claim_without_faults_stands_once_beside_cells_that_differ_in_faults_alone() -> None:
+    """Of two fault models and two targets, one of which stores other weights."""
+    varied = [
+        rows(fault=fault, targets=targets).assign(n_correct=right)
+        for fault, targets, right in (
+            ("bit_flip", "weights", 90),
+            ("burst", "weights", 90),
+            ("bit_flip", "biases", 91),
+        )
+    ]
+    whole = pd.concat([f.assign(trial_id=f"{k}-" + f["trial_id"], setup_id=f"{k}-" + f["setup_id"])
+                       for k, f in enumerate(varied)])  # fmt: skip
+    table = claims(whole, publication(ber="0", value="90.00", method=["none"]))
+    assert sorted(table["measured"]) == [90.0, 91.0]

@@ -31,6 +31,7 @@ output: {mlflow: false}
 """
 HEAVY = {"numpy", "torch", "torchvision", "ray", "mlflow", "sklearn", "matplotlib", "scipy", "PIL"}
 TRIALS = 6 * (3 * 3 + 1)
+pytestmark = pytest.mark.xdist_group("commands")  # one process runs the campaign, and once
 
 
 @pytest.fixture(scope="module")
