@@ -23,7 +23,7 @@ from campaign.records import column_types
 from campaign.registry import Registry, options_of
 from campaign.runner.report import claims_of
 from campaign.sources import DATASETS, MODELS
-from campaign.text import rate_text
+from campaign.text import rate_text, t_text
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS.parent / "results" / "reference"
@@ -146,6 +146,8 @@ def _claim_row(claim: Claim, cell: dict[str, Any] | None) -> str:
         return f"\n| {about} | {published} | - | - | open: {reason} |"
     measured = f"{cell['measured']:.2f} {interval_text(cell['low'], cell['high'])}"
     data = f"{cell['folder']}: {cell['n_images']:,.0f} images, {cell['n_trials']} maps"
+    if not pd.isna(cell["t"]):
+        data += f", t = {t_text(cell['t'])}"
     because = f": {cell['reasons']}" if cell["reasons"] else ""
     return f"\n| {about} | {published} | {measured} | {data} | {cell['verdict']}{because} |"
 

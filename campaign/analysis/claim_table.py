@@ -52,7 +52,8 @@ _CAPTION = (
     "Published numbers and the cells of this campaign that may stand beside them, in % of images "
     "(gains: points). Agree: the 95 % interval of the mean overlaps the published value with its "
     "reading error and, where the number of fault maps is published, the chance of so few. Open: "
-    "what the publication does not say, with the choice made here."
+    "what the publication does not say, with the choice made here; where that is t, each t is "
+    "judged by itself, and of many some agree by chance."
 )
 
 

@@ -21,6 +21,8 @@ Origins = Mapping[str, Mapping[str, object]]
 """Name of a model in rows -> the model of the spec, such as ``{"torchvision/resnet18": {...}}``."""
 VERDICTS = ("agree", "differ", "not comparable")
 _TOP1: Metric = "top1"
+_USUAL_FAULT, _USUAL_TARGETS = "bit_flip", "weights"
+"""What a number is judged by whose publication says nothing of them."""
 _LEFT_OPEN = ("t", "nonfinite", "fault", "targets", "maps")
 
 
@@ -48,8 +50,9 @@ def claims(
     A cell matches a claim by the names of its row: model and dataset by the names that the claim
     lists, dtype, method, BER, and what else the claim states. It is *comparable* where it is also
     the published checkpoint (its origin loads that), judged on as many images of the same test set,
-    with the same fault-free accuracy, and nothing is known to depart. A test set is known by its
-    name and its number of images alone. Comparable cells agree where our 95 % interval overlaps the
+    with the same fault-free accuracy, and nothing is known to depart; a publication that says
+    nothing of them is taken to mean independent flips in weights. A test set is known by its name
+    and its number of images alone. Comparable cells agree where our 95 % interval overlaps the
     published value, give or take its reading error and, where the number of fault maps is
     published, 95 % of the spread that the mean of so many maps has by our standard deviation.
 
@@ -259,10 +262,20 @@ def _reasons(
             cell["n_images"] != claim.dataset.images,
             f"{cell['n_images']:,.0f} images, published on {claim.dataset.images:,}",
         ),
+        *_other_faults(claim, cell),
         (off, f"{measured.clean:.2f} without faults, published {claim.clean}"),
         (math.isnan(measured.low), "one fault map, so no interval"),
     )
     return [reason for holds, reason in candidates if holds] + list(claim.departs)
+
+
+def _other_faults(claim: Claim, cell: Mapping[Any, Any]) -> list[tuple[bool, str]]:
+    """Whether a cell has a study's faults or targets, of which the publication says nothing."""
+    fault, targets = str(cell["fault"]), str(cell["targets"])
+    return [
+        (claim.ber != 0 and claim.fault is None and fault != _USUAL_FAULT, f"faults: {fault}"),
+        (claim.targets is None and targets != _USUAL_TARGETS, f"targets: {targets}"),
+    ]
 
 
 def _open(claim: Claim, cell: Mapping[Any, Any]) -> list[str]:

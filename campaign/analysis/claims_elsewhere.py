@@ -47,7 +47,7 @@ def claims_elsewhere(
         }
         for publication in published
         for claim in publication.claims
-        if claim.id not in beside and _concerns(claim, cells)
+        if claim.id not in beside and _concerns(publication, claim, cells)
     ]
     return pd.DataFrame(found, columns=_COLUMNS)
 
@@ -90,9 +90,10 @@ _CAPTION = (
 )
 
 
-def _concerns(claim: Claim, cells: Sequence[Mapping[Any, Any]]) -> bool:
+def _concerns(publication: Publication, claim: Claim, cells: Sequence[Mapping[Any, Any]]) -> bool:
     """Whether a claim is of a network, a protection or an attack that some cell has."""
-    methods = tuple(name for name in claim.method or () if name != claim.baseline)
+    named = tuple(name for name in claim.method or () if name != claim.baseline)
+    methods = (*named, *publication.methods)
     models = () if claim.model is None else claim.model.rows
     return any(
         _named(cell["model"], models)
@@ -107,7 +108,8 @@ def _apart(claim: Claim, cells: Sequence[Mapping[Any, Any]]) -> list[str]:
     if not claim.measurable:
         return ["rows do not give this quantity"]
     nearest = min(cells, key=lambda cell: (len(_differences(claim, cell)), _decades(claim, cell)))
-    return _differences(claim, nearest) or [f"no {claim.baseline} beside it"]
+    nothing = claim.baseline if claim.quantity == "top1_gain" else "its trials"
+    return _differences(claim, nearest) or [f"no result of {nothing}"]
 
 
 def _decades(claim: Claim, cell: Mapping[Any, Any]) -> float:

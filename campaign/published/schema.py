@@ -162,6 +162,8 @@ class Publication(_Section):
     venue: Text | None = None
     settled_by: Text
     """What a comparable measurement takes: a spec, a network, a method."""
+    methods: tuple[Text, ...] = ()
+    """Methods of this package that it is about, beside those of its claims; may hold ``*``."""
     claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
 
     @property

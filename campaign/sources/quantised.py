@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ def dequantised(tensors: Mapping[str, Tensor], model: nn.Module, path: Path) -> 
     layers = [name.removesuffix(CODES) for name in tensors if name.endswith(CODES)]
     if not layers:
         return dict(tensors)
+    _refuse_transposed(layers, model, path)
     expected = model.state_dict()
     taken = {layer + part for layer in layers for part in (CODES, SCALE, BIAS)}
     given = {name: held for name, held in tensors.items() if name not in taken}
@@ -49,6 +50,16 @@ def dequantised(tensors: Mapping[str, Tensor], model: nn.Module, path: Path) -> 
     if homeless:
         found |= _in_norms(homeless, model, found, path)
     return {**found, **given}
+
+
+def _refuse_transposed(layers: Sequence[str], model: nn.Module, path: Path) -> None:
+    """Dimension 0 of their weights is not that of output channels."""
+    for name, part in model.named_modules():
+        if name in layers and getattr(part, "transposed", False):
+            raise SetupError(
+                f"weights: {path}: {name}{CODES}: scales of a {type(part).__name__} cannot be "
+                "read; save its weight in float32"
+            )
 
 
 def _weight(

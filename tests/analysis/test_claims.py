@@ -201,3 +201,21 @@ def test_a_claim_without_faults_stands_once_beside_cells_that_differ_in_faults_a
                        for k, f in enumerate(varied)])  # fmt: skip
     table = claims(whole, publication(ber="0", value="90.00", method=["none"]))
     assert sorted(table["measured"]) == [90.0, 91.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"targets": "weights; bits only: 7"}, "targets: weights; bits only: 7"),
+        ({"fault": "stuck_at(value=1)"}, "faults: stuck_at(value=1)"),
+    ],
+)
+def test_a_study_is_not_judged_by_a_number_that_says_nothing_of_it(
+    changes: dict[str, str], reason: str
+) -> None:
+    found = claims(rows(**changes), publication(), origins={"resnet18": SOURCE})
+    assert found["verdict"].tolist() == ["not comparable"]
+    assert reason in found["reasons"].iloc[0]
+    usual = claims(rows(), publication(), origins={"resnet18": SOURCE})
+    assert "targets" not in usual["reasons"].iloc[0]
+    assert "faults" not in usual["reasons"].iloc[0].replace("without faults", "")

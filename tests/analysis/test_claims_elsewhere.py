@@ -66,5 +66,22 @@ def test_the_page_says_so_first() -> None:
     assert "fp16 (here fp32)" in section.body
     nothing = published_numbers(gather(trials, published=none, elsewhere=told.iloc[:0]))
     assert nothing is not None
-    assert "No published number" in nothing.body
+    assert "None of the published numbers" in nothing.body
     assert published_numbers(gather(trials)) is None
+
+
+def test_cells_without_a_result_are_said_to_be_so() -> None:
+    failed = rows().assign(status="failed", error="x")
+    table = claims_elsewhere(as_trials(failed), publication(), set())
+    assert table["apart"].tolist() == ["no result of its trials"]
+    gain = publication(quantity="top1_gain", unit="points", baseline="secded")
+    assert claims_elsewhere(as_trials(rows()), gain, set())["apart"].tolist() == [
+        "no result of secded"
+    ]
+
+
+def test_a_publication_names_the_methods_it_is_about() -> None:
+    other = {"name": "VGG", "rows": ["vgg*"]}
+    (held,) = publication(model=other, method=["secded"])
+    about = [held.model_copy(update={"methods": ("weight_*",)})]
+    assert claims_elsewhere(as_trials(rows()), about, set())["claim"].tolist() == ["c"]

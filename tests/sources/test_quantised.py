@@ -164,6 +164,14 @@ def test_a_network_that_cannot_be_traced_is_told(deployed: Tensors) -> None:
         fitted(deployed, Branching(*network()))
 
 
+def test_scales_of_a_transposed_convolution_are_refused() -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(3, 3, 2))
+    codes = torch.ones(3, 3, 2, 2, dtype=torch.int8)
+    given = {"0.weight_int8": codes, "0.scale": torch.ones(3), "0.bias": torch.zeros(3)}
+    with pytest.raises(SetupError, match="0.weight_int8: scales of a ConvTranspose2d"):
+        fitted(given, model)
+
+
 def test_files_without_codes_are_read_as_ever() -> None:
     state = network().state_dict()
     found = fitted(state)

@@ -8,7 +8,9 @@ from campaign.analysis.page.section import Section, grid
 from campaign.analysis.page.subject import Subject
 
 _NONE_BESIDE = "No cell of this campaign stands under the condition of a published number."
-_NONE_AT_ALL = "No published number on file is of a network, protection or attack of this campaign."
+_NONE_AT_ALL = (
+    "None of the published numbers on file names a network, protection or attack of this campaign."
+)
 
 
 def published_numbers(subject: Subject) -> Section | None:
