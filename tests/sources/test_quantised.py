@@ -168,7 +168,7 @@ def test_scales_of_a_transposed_convolution_are_refused() -> None:
     model = nn.Sequential(nn.ConvTranspose2d(3, 3, 2))
     codes = torch.ones(3, 3, 2, 2, dtype=torch.int8)
     given = {"0.weight_int8": codes, "0.scale": torch.ones(3), "0.bias": torch.zeros(3)}
-    with pytest.raises(SetupError, match="0.weight_int8: scales of a ConvTranspose2d"):
+    with pytest.raises(SetupError, match=r"0.weight_int8: scales of a ConvTranspose2d"):
         fitted(given, model)
 
 
