@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from campaign.spec.expand import SetupGrid, expand
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from campaign.analysis.sequential import Precision
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _standing(
     grids, precision = expand(spec), precision_of(spec)
     if precision is None:
         counted = [(grid, grid.n_trials, ok, bad) for grid, ok, bad in _progress(grids, rows)]
-        capped: list[str] = []
+        curves, capped = [_curve(grid, rows) for grid in grids], list[str]()
     else:
         held = {
             _setup_key(key): [
@@ -209,9 +211,38 @@ def _standing(
         }
         rounds = Rounds(grids, precision, lambda s: held.get(s.key, []), keep_failed=True)
         counted = [(grid, *rounds.count(grid.setup)) for grid in grids]
+        curves = [_estimates(held.get(grid.setup.key, []), precision) for grid in grids]
         capped = rounds.capped()
-    setups = (SetupStatus(g.setup.label, n, ok, bad, _curve(g, rows)) for g, n, ok, bad in counted)
+    setups = (
+        SetupStatus(grid.setup.label, n, ok, bad, curve)
+        for (grid, n, ok, bad), curve in zip(counted, curves, strict=True)
+    )
     return tuple(setups), tuple(capped)
+
+
+def _estimates(
+    rows: Sequence[Mapping[str, Any]], precision: Precision
+) -> tuple[tuple[float, float], ...]:
+    """The curve of a setup whose fault maps were judged on samples of the images, as of a report.
+
+    Args:
+        rows: All of the setup; without the one of BER 0 there is nothing to estimate from.
+        precision: What decides how many there are.
+    """
+    from campaign.analysis.maps import Clean, cell_history, maps_of, told
+
+    good = [row for row in rows if row["status"] == "ok"]
+    free = [row for row in good if row["ber"] == 0]
+    if not free:
+        return ()
+    found = [(0.0, free[0]["n_correct"] / free[0]["n_samples"])]
+    for ber in sorted({float(row["ber"]) for row in good} - {0.0}):
+        mine = [row for row in rows if row["ber"] == ber]
+        fault = str(mine[0]["fault"])
+        history = cell_history(Clean.of(free[0]), maps_of(mine), ber=ber, fault=fault)
+        if history.seeds > len(history.failed):
+            found.append((ber, told(history, precision).estimate.accuracy))
+    return tuple(found)
 
 
 def _progress(grids: list[SetupGrid], rows: pd.DataFrame) -> list[tuple[SetupGrid, int, int]]:

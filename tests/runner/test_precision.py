@@ -187,6 +187,21 @@ def test_a_cell_that_is_given_up_is_told_everywhere(adaptive) -> None:
     assert int((points["stop"] == "max_seeds").sum()) == len(result.capped)
 
 
+def test_status_tells_the_estimates_of_the_report(adaptive) -> None:
+    adaptive.edit("report: false", "report: true")
+    adaptive.run()
+    points = pd.read_csv(adaptive.results / "tables" / "points.csv")
+    told = {setup.label: dict(setup.accuracies) for setup in status_of(adaptive.results).setups}
+    reported = {
+        dtype: dict(zip(part["ber"], part["top1_mean"], strict=True))
+        for dtype, part in points.groupby("dtype")
+    }
+    assert len(told) == len(reported)
+    for label, curve in told.items():
+        (dtype,) = (name for name in reported if name in label)
+        assert curve == pytest.approx(reported[dtype], abs=1e-12)
+
+
 def test_more_seeds_go_on_where_a_cell_was_given_up(adaptive) -> None:
     adaptive.edit("max_seeds: 3000", "max_seeds: 12")
     first = adaptive.run()
