@@ -28,11 +28,16 @@ def check_targets(spec: CampaignSpec) -> Iterator[tuple[Path, str]]:
     ]
     yield from unknown
     for fmt in formats if not unknown else ():
-        if _stored(fmt) <= _bits(fmt, targets.exempt_bits):
+        if nothing_left(fmt, targets.exempt_bits):
             yield ("targets", "exempt_bits"), f"no bit of {fmt.label} is left that could flip"
     for fmt in formats if targets.only_bits and not unknown else ():
         if not _bits(fmt, targets.only_bits) - _bits(fmt, targets.exempt_bits):
             yield ("targets", "only_bits"), f"exempt_bits leaves none of them in {fmt.label}"
+
+
+def nothing_left(fmt: NumberFormat, exempt: Sequence[int | str]) -> bool:
+    """Whether no stored bit could flip, but those of check words."""
+    return _stored(fmt) <= _bits(fmt, exempt)
 
 
 def _bits(fmt: NumberFormat, bits: Sequence[int | str]) -> set[int | str]:

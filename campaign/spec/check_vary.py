@@ -9,7 +9,7 @@ from campaign.errors import SetupError
 from campaign.formats import NumberFormat
 from campaign.registry import nearest
 from campaign.spec.campaign import CampaignSpec, Grid, SubGrid
-from campaign.spec.check_targets import unknown_bit
+from campaign.spec.check_targets import nothing_left, unknown_bit
 from campaign.spec.expand import Path
 from campaign.spec.exposure import Exempt
 from campaign.spec.variants import EACH, bits_of, faults_of, layers_of, targets_of, varied
@@ -42,6 +42,7 @@ def check_vary(spec: CampaignSpec) -> Iterator[Problem]:
             yield from _repeats(part.vary, at)
             yield from _faults(part.vary, at)
             yield from _bits(spec, part, at)
+            yield from _exempt(spec, part, at)
             yield from _layers(spec, part.vary, at)
 
 
@@ -50,6 +51,7 @@ def _repeats(vary: Vary, path: Path) -> Iterator[Problem]:
         "fault": [choice.value.label for choice in vary.fault or ()],
         "lifetime": vary.lifetime or [],
         "bits": vary.bits or [],
+        "exempt_bits": vary.exempt_bits or [],
         "layers": vary.layers or [],
         "kinds": vary.kinds or [],
     }
@@ -81,6 +83,22 @@ def _bits(spec: CampaignSpec, part: Grid | SubGrid, path: Path) -> Iterator[Prob
                     (*path, "bits", place),
                     f"targets leaves no bit of {fmt.label} that could flip",
                 )
+
+
+def _exempt(spec: CampaignSpec, part: Grid | SubGrid, path: Path) -> Iterator[Problem]:
+    sets = varied(spec, part).exempt_bits
+    if sets is None:
+        return
+    if varied(spec, part).bits is not None:
+        yield (*path, "exempt_bits"), "varied together with bits; use targets.exempt_bits, or parts"
+    formats = {choice.value.label: choice.value for choice in part.dtype or spec.grid.dtype}
+    for place, bits in enumerate(sets):
+        at = (*path, "exempt_bits", place)
+        for fmt in formats.values():
+            unknown = [text for bit in bits if (text := unknown_bit(fmt, bit)) is not None]
+            yield from ((at, text) for text in unknown)
+            if not unknown and nothing_left(fmt, bits):
+                yield at, f"no bit of {fmt.label} is left that could flip"
 
 
 def _bit(fmt: NumberFormat, bit: int | str, exempt: tuple[int | str, ...]) -> str | None:

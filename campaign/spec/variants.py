@@ -87,11 +87,17 @@ def _all_targets(
             layers = layers_of(spec, vary.layers, chosen, model)
             named = [replace(chosen, include=layer) for layer in layers]
         for targets in named:
-            if vary.bits is None:
-                yield targets
-            else:
-                bits = bits_of(vary.bits, base, dtype)
-                yield from (replace(targets, only_bits=(bit,)) for bit in bits)
+            yield from _of_bits(targets, vary, dtype)
+
+
+def _of_bits(targets: Targets, vary: Vary, dtype: NumberFormat) -> Iterator[Targets]:
+    if vary.exempt_bits is not None:
+        yield from (replace(targets, exempt_bits=tuple(bits)) for bits in vary.exempt_bits)
+    elif vary.bits is not None:
+        bits = bits_of(vary.bits, targets, dtype)
+        yield from (replace(targets, only_bits=(bit,)) for bit in bits)
+    else:
+        yield targets
 
 
 def _of_kinds(targets: Targets, kinds: str) -> Targets:

@@ -41,6 +41,8 @@ KindsText = Annotated[str, PlainValidator(_kinds), WithJsonSchema({"type": "stri
 Faults = Annotated[list[Fault], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Lifetimes = Annotated[list[Lifetime], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Bits = Annotated[list[BitIndex | str], BeforeValidator(axes.one_or_many), Field(min_length=1)]
+BitSet = Annotated[list[BitIndex | str], BeforeValidator(axes.one_or_many)]
+BitSets = Annotated[list[BitSet], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Layers = Annotated[list[str], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 Kinds = Annotated[list[KindsText], BeforeValidator(axes.one_or_many), Field(min_length=1)]
 
@@ -60,6 +62,11 @@ class Vary(Section):
         None,
         "Bits that alone may flip, one at a time, in place of targets.only_bits: positions, "
         "classes, checks, scale; each is every position that targets leaves exposed.",
+    )
+    exempt_bits: BitSets | None = axis(
+        None,
+        "Sets of bits that never flip, one set at a time, in place of targets.exempt_bits; [] is "
+        "none. Not together with bits.",
     )
     layers: Layers | None = axis(
         None,
