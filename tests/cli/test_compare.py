@@ -107,7 +107,8 @@ def test_methods_of_one_campaign_are_compared_with_one_of_them(typed) -> None:
     assert code == 0
     assert [each["family"] for each in found["comparisons"]] == [33, 33, 33]
     assert all(cell["how"] in ("exact", "paired") for cell in found["comparisons"][0]["cells"])
-    assert found["published"][0]["claim"] == "chenyaofo_resnet20_cifar10_clean"
+    claims = [row["claim"] for row in found["published"]]
+    assert "chenyaofo_resnet20_cifar10_clean" in claims
     code, out, _ = typed(OURS, "--published")
     assert (code, "published 92.60, here 91.80 exact: not comparable" in out) == (0, True)
 
