@@ -51,6 +51,7 @@ def write_report(
     precision: Precision | None = None,
     origin: Origin = Origin(),  # noqa: B008 - immutable
     published: pd.DataFrame | None = None,
+    elsewhere: pd.DataFrame | None = None,
 ) -> Report:
     """Write ``tables/``, ``figures/`` and the page that shows them into a folder.
 
@@ -63,6 +64,7 @@ def write_report(
         precision: What decided how many trials there are; see `curves.curves`.
         origin: What the results folder tells of the rows, for the page.
         published: Published numbers beside the rows; see `claims.claims`.
+        elsewhere: Those without a row beside them; see `claims_elsewhere.claims_elsewhere`.
 
     Raises:
         CampaignError: If the rows cannot be analysed; see `rows.as_trials`.
@@ -76,6 +78,7 @@ def write_report(
         precision=precision,
         origin=origin,
         published=published,
+        elsewhere=elsewhere,
     )
 
 
@@ -89,13 +92,10 @@ def report_of(
     precision: Precision | None,
     origin: Origin,
     published: pd.DataFrame | None,
-    elsewhere: pd.DataFrame | None = None,
+    elsewhere: pd.DataFrame | None,
     sections: Sequence[Maker] = SECTIONS,
 ) -> Report:
-    """The same of what `rows.as_trials` gave.
-
-    `elsewhere` is what `claims_elsewhere` gives; `sections` are those of the page.
-    """
+    """The same of what `rows.as_trials` gave; `sections` are those of the page."""
     made = gather(
         trials,
         metric,

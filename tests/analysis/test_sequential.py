@@ -102,12 +102,16 @@ def replicate(cell: Cell, precision: Precision, replication: int) -> tuple[Done,
         rows = np.concatenate([rows, drawn], axis=1)
 
 
+SAME = [pytest.param(name, marks=pytest.mark.xdist_group(f"cell {name}")) for name in CELLS]
+"""Cells, of each all in one process, so that it is sampled once."""
+
+
 @cache
 def replications(name: str) -> tuple[Done, ...]:
     return tuple(replicate(CELLS[name], WANTED, place)[0] for place in range(REPLICATIONS))
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", SAME)
 def test_intervals_have_the_wanted_width_and_cover_the_mean(name: str) -> None:
     truth = CELLS[name].truth
     found = [done.estimate for done in replications(name)]
@@ -119,7 +123,7 @@ def test_intervals_have_the_wanted_width_and_cover_the_mean(name: str) -> None:
     assert name not in NON_DEGENERATE or covered <= 0.985
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", SAME)
 def test_the_estimate_has_no_bias_beyond_its_error_and_the_second_order_of_stopping(
     name: str,
 ) -> None:
@@ -130,7 +134,7 @@ def test_the_estimate_has_no_bias_beyond_its_error_and_the_second_order_of_stopp
     assert abs(values.mean() - CELLS[name].truth) <= 4 * error + left
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", SAME)
 def test_few_images_a_map_cost_fifty_times_less_than_full_set_maps(name: str) -> None:
     cell = CELLS[name]
     spent = np.mean([done.estimate.images for done in replications(name)])

@@ -141,7 +141,9 @@ def check_batchnorm(dtype: str, **options: Any) -> None:
     check_same(net, "batchnorm", 1e-4, dtype=dtype, **options)
 
 
-@pytest.mark.parametrize(("dtype", "t"), [("fp32", 2.0), ("q2_5", 3.97)])
+@pytest.mark.parametrize(
+    ("dtype", "t"), [("fp32", 2.0), pytest.param("q2_5", 3.97, marks=pytest.mark.slow)]
+)
 def test_batchnorm_takes_the_constants_in(dtype: str, t: float) -> None:
     check_batchnorm(dtype, t=t)
 

@@ -10,6 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from campaign.analysis.claims import claims
+from campaign.analysis.claims_elsewhere import claims_elsewhere
 from campaign.analysis.curves import curves
 from campaign.analysis.page.outcomes import failures, outcomes
 from campaign.analysis.report import write_report
@@ -79,12 +80,14 @@ def test_failed_rows_keep_their_ids_and_reasons(mixed: Path) -> None:
 @pytest.mark.slow
 def test_a_report_has_the_bytes_of_one_from_all_columns(mixed: Path, tmp_path: Path) -> None:
     made, rows = make_report(mixed, ["top1"]), read_results(mixed)
+    beside = claims(rows, load_published())
     whole = write_report(
         rows,
         tmp_path / "whole",
         order=order_of(mixed),
         origin=origin_of(mixed),
-        published=claims(rows, load_published()),
+        published=beside,
+        elsewhere=claims_elsewhere(as_trials(rows), load_published(), set(beside["claim"])),
     )
     assert [path.name for path in made] == [path.name for path in whole.paths]
     assert len(whole.tables) > 5
