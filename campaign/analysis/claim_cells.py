@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -20,7 +20,8 @@ def asked_for(trials: pd.DataFrame, published: Sequence[Publication]) -> pd.Seri
     number = numbered(trials, names)
     wanted = [
         any(
-            _same_names(claim, cell, baseline=True) and _at_ber(claim, cell["ber"], clean=True)
+            not any(_other_names(claim, cell, (*(claim.method or ()), claim.baseline)))
+            and _at_ber(claim, cell["ber"], clean=True)
             for publication in published
             for claim in publication.claims
             if claim.measurable
@@ -32,30 +33,38 @@ def asked_for(trials: pd.DataFrame, published: Sequence[Publication]) -> pd.Seri
 
 def matches(claim: Claim, cell: Mapping[Any, Any]) -> bool:
     """Whether the names of a cell are those of a claim."""
-    faulty = claim.ber != 0
-    exact = ("nonfinite", "targets", *(["fault"] if faulty else []))
-    stated = [key for key in exact if getattr(claim, key) is not None]
-    return (
-        _same_names(claim, cell)
-        and _at_ber(claim, cell["ber"])
-        and all(getattr(claim, key) == cell[key] for key in stated)
-        and (claim.t is None or math.isclose(claim.t, cell["t"], rel_tol=1e-6))
-    )
+    return next(differing(claim, cell), None) is None
 
 
-def _same_names(claim: Claim, cell: Mapping[Any, Any], *, baseline: bool = False) -> bool:
-    """Whether model, dataset, dtype and method are a claim's, or the method its `baseline`."""
+def differing(claim: Claim, cell: Mapping[Any, Any]) -> Iterator[str]:
+    """Columns in which a cell has something else than a measurable claim states."""
+    yield from _other_names(claim, cell, claim.method or ())
+    if not _at_ber(claim, cell["ber"]):
+        yield "ber"
+    if claim.t is not None and not math.isclose(claim.t, cell["t"], rel_tol=1e-6):
+        yield "t"
+    for key in ("nonfinite", "targets", *(["fault"] if claim.ber != 0 else [])):
+        if getattr(claim, key) not in (None, cell[key]):
+            yield key
+
+
+def named(held: object, names: Sequence[str]) -> bool:
+    """Whether a name of a row is one of `names`, which may hold ``*``."""
+    return any(fnmatchcase(str(held), name) for name in names)
+
+
+def _other_names(claim: Claim, cell: Mapping[Any, Any], methods: Sequence[str]) -> Iterator[str]:
+    """Which of model, dataset, dtype and method are not a claim's."""
     assert claim.model is not None
     assert claim.dataset is not None
-    methods = (*(claim.method or ()), *([claim.baseline] if baseline else []))
-    named = (
-        (claim.model.rows, cell["model"]),
-        (claim.dataset.rows, cell["dataset"]),
-        (methods, cell["method"]),
-    )
-    return claim.dtype == cell["dtype"] and all(
-        any(fnmatchcase(held, name) for name in names) for names, held in named
-    )
+    if not named(cell["model"], claim.model.rows):
+        yield "model"
+    if not named(cell["dataset"], claim.dataset.rows):
+        yield "dataset"
+    if claim.dtype != cell["dtype"]:
+        yield "dtype"
+    if not named(cell["method"], methods):
+        yield "method"
 
 
 def _at_ber(claim: Claim, ber: float, *, clean: bool = False) -> bool:

@@ -21,7 +21,7 @@ Origins = Mapping[str, Mapping[str, object]]
 """Name of a model in rows -> the model of the spec, such as ``{"torchvision/resnet18": {...}}``."""
 VERDICTS = ("agree", "differ", "not comparable")
 _TOP1: Metric = "top1"
-_USUAL_FAULT, _USUAL_TARGETS = "bit_flip", "weights"
+USUAL_FAULT, USUAL_TARGETS = "bit_flip", "weights"
 """What a number is judged by whose publication says nothing of them."""
 _LEFT_OPEN = ("t", "nonfinite", "fault", "targets", "maps")
 
@@ -273,8 +273,8 @@ def _other_faults(claim: Claim, cell: Mapping[Any, Any]) -> list[tuple[bool, str
     """Whether a cell has a study's faults or targets, of which the publication says nothing."""
     fault, targets = str(cell["fault"]), str(cell["targets"])
     return [
-        (claim.ber != 0 and claim.fault is None and fault != _USUAL_FAULT, f"faults: {fault}"),
-        (claim.targets is None and targets != _USUAL_TARGETS, f"targets: {targets}"),
+        (claim.ber != 0 and claim.fault is None and fault != USUAL_FAULT, f"faults: {fault}"),
+        (claim.targets is None and targets != USUAL_TARGETS, f"targets: {targets}"),
     ]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from campaign.analysis.claim_cells import differing, named
+from campaign.analysis.claims import USUAL_FAULT
 from campaign.analysis.markup import Cell, Column, Grid
 from campaign.analysis.rows import heads, numbered
 from campaign.analysis.tables import write_grid
@@ -92,13 +93,13 @@ _CAPTION = (
 
 def _concerns(publication: Publication, claim: Claim, cells: Sequence[Mapping[Any, Any]]) -> bool:
     """Whether a claim is of a network, a protection or an attack that some cell has."""
-    named = tuple(name for name in claim.method or () if name != claim.baseline)
-    methods = (*named, *publication.methods)
+    own = tuple(name for name in claim.method or () if name != claim.baseline)
+    methods = (*own, *publication.methods)
     models = () if claim.model is None else claim.model.rows
     return any(
-        _named(cell["model"], models)
-        or _named(cell["method"], methods)
-        or (claim.fault not in (None, "bit_flip") and claim.fault == cell["fault"])
+        named(cell["model"], models)
+        or named(cell["method"], methods)
+        or (claim.fault not in (None, USUAL_FAULT) and claim.fault == cell["fault"])
         for cell in cells
     )
 
@@ -107,9 +108,12 @@ def _apart(claim: Claim, cells: Sequence[Mapping[Any, Any]]) -> list[str]:
     """In what the nearest cell differs from a claim."""
     if not claim.measurable:
         return ["rows do not give this quantity"]
-    nearest = min(cells, key=lambda cell: (len(_differences(claim, cell)), _decades(claim, cell)))
+    nearest = min(
+        cells, key=lambda cell: (len(list(differing(claim, cell))), _decades(claim, cell))
+    )
     nothing = claim.baseline if claim.quantity == "top1_gain" else "its trials"
-    return _differences(claim, nearest) or [f"no result of {nothing}"]
+    found = [_told(claim, nearest, key) for key in differing(claim, nearest)]
+    return found or [f"no result of {nothing}"]
 
 
 def _decades(claim: Claim, cell: Mapping[Any, Any]) -> float:
@@ -118,37 +122,17 @@ def _decades(claim: Claim, cell: Mapping[Any, Any]) -> float:
     return abs(math.log10(rates[0] / rates[1])) if min(rates) > 0 else math.inf
 
 
-def _differences(claim: Claim, cell: Mapping[Any, Any]) -> list[str]:
-    assert claim.model is not None
-    assert claim.dataset is not None
-    assert claim.ber is not None
-    ber = float(claim.ber)
-    looked_at = [
-        (_named(cell["model"], claim.model.rows), f"{claim.model.name} (here {cell['model']})"),
-        (
-            _named(cell["dataset"], claim.dataset.rows),
-            f"{claim.dataset.rows[0].rstrip('*')} (here {cell['dataset']})",
-        ),
-        (claim.dtype == cell["dtype"], f"{claim.dtype} (here {cell['dtype']})"),
-        (
-            _named(cell["method"], claim.method or ()),
-            f"method {' or '.join(claim.method or ())}",
-        ),
-        (
-            math.isclose(ber, cell["ber"], rel_tol=1e-6),
-            f"BER {rate_text(ber)} (here {rate_text(cell['ber'])})",
-        ),
-        (
-            claim.t is None or math.isclose(claim.t, cell["t"], rel_tol=1e-6),
-            "" if claim.t is None else f"t = {t_text(claim.t)}",
-        ),
-        *(
-            (getattr(claim, key) in (None, cell[key]), f"{key} {getattr(claim, key)}")
-            for key in ("nonfinite", "targets", *(["fault"] if ber else []))
-        ),
-    ]
-    return [text for same, text in looked_at if not same]
-
-
-def _named(held: object, names: Sequence[str]) -> bool:
-    return any(fnmatchcase(str(held), name) for name in names)
+def _told(claim: Claim, cell: Mapping[Any, Any], key: str) -> str:
+    """What a claim has in a column, and in most of them what the cell has."""
+    here = f"(here {rate_text(cell[key]) if key == 'ber' else cell[key]})"
+    if key == "model":
+        return f"{claim.model and claim.model.name} {here}"
+    if key == "dataset":
+        return f"{claim.dataset and claim.dataset.rows[0].rstrip('*')} {here}"
+    if key == "dtype":
+        return f"{claim.dtype} {here}"
+    if key == "method":
+        return f"method {' or '.join(claim.method or ())}"
+    if key == "ber":
+        return f"BER {rate_text(float(claim.ber or 0))} {here}"
+    return f"t = {t_text(claim.t)}" if claim.t and key == "t" else f"{key} {getattr(claim, key)}"

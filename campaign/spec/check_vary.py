@@ -72,9 +72,8 @@ def _faults(vary: Vary, path: Path) -> Iterator[Problem]:
 
 def _bits(spec: CampaignSpec, part: Grid | SubGrid, path: Path) -> Iterator[Problem]:
     vary, base = varied(spec, part), targets_of(spec)
-    formats = {choice.value.label: choice.value for choice in part.dtype or spec.grid.dtype}
     for place, bit in enumerate(vary.bits or ()):
-        for fmt in formats.values():
+        for fmt in _formats(spec, part):
             text = None if bit == EACH else _bit(fmt, bit, base.exempt_bits)
             if text is not None:
                 yield (*path, "bits", place), text
@@ -85,16 +84,21 @@ def _bits(spec: CampaignSpec, part: Grid | SubGrid, path: Path) -> Iterator[Prob
                 )
 
 
+def _formats(spec: CampaignSpec, part: Grid | SubGrid) -> list[NumberFormat]:
+    """Every number format of a part, once."""
+    held = (choice.value for choice in part.dtype or spec.grid.dtype)
+    return list({fmt.label: fmt for fmt in held}.values())
+
+
 def _exempt(spec: CampaignSpec, part: Grid | SubGrid, path: Path) -> Iterator[Problem]:
     sets = varied(spec, part).exempt_bits
     if sets is None:
         return
     if varied(spec, part).bits is not None:
         yield (*path, "exempt_bits"), "varied together with bits; use targets.exempt_bits, or parts"
-    formats = {choice.value.label: choice.value for choice in part.dtype or spec.grid.dtype}
     for place, bits in enumerate(sets):
         at = (*path, "exempt_bits", place)
-        for fmt in formats.values():
+        for fmt in _formats(spec, part):
             unknown = [text for bit in bits if (text := unknown_bit(fmt, bit)) is not None]
             yield from ((at, text) for text in unknown)
             if not unknown and nothing_left(fmt, bits):
